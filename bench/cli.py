@@ -16,6 +16,7 @@ from nginx.printable import printable_line
 
 COMMANDS = {
     "run": "Run the trials of a plan and compare its modes.",
+    "ab": "Run two or more plans in one go, their trials in turn, and compare each with the first.",
     "plan": "Print the plan that `bench run` follows with the same arguments, as TOML.",
     "incident": "Measure what people write into nginx.conf, beside HAProxy, Envoy and Caddy.",
     "scenario": "Measure what long connections are used for, from polling to QUIC.",

@@ -40,6 +40,7 @@ def _of_roles(key: str, unit: str, better: Better) -> tuple[Metric, ...]:
     return tuple(Metric(key.format(role), unit, better) for role in ROLES)
 
 
+_BETTER: Mapping[str, Better] = {"ms": "less", "us": "less", "MiB": "less", "B": "less", "1/s": "more"}
 METRICS: tuple[Metric, ...] = (
     Metric("requests_per_s", "1/s", "more"),
     Metric("ports.rate_before", "1/s", "more"),
@@ -78,8 +79,16 @@ METRICS: tuple[Metric, ...] = (
     *_of_roles("cpu_us_per_request_before_cliff.{}", "us", "less"),
     *_of_roles("memory_mib.{}", "MiB", "less"),
     Metric("second_opinion.requests_per_s", "1/s", "more"),
-    Metric("second_opinion.cpu_us_per_request", "us"),
+    Metric("second_opinion.cpu_us_per_request", "us", "less"),
 )
+
+
+def of_columns(columns: Iterable[tuple[str, str]]) -> tuple[Metric, ...]:
+    """Return the metrics of a scenario's columns, each a path and a unit.
+
+    Of times and of what is used up less is better, of rates more; of all else neither.
+    """
+    return tuple(Metric(key, unit, _BETTER.get(unit, "neither")) for key, unit in columns)
 
 
 def named(key: str, known: Sequence[Metric] = METRICS) -> Metric:

@@ -41,6 +41,12 @@ class _RunOutput(TypedDict):
     """Medians and intervals."""
     comparison: ComparisonJson | None
     """The modes of a run beside each other; null where there is one, and for scenarios."""
+    most_blocks: int | None
+    """The blocks that it could take at the most, where its trials were looked at on the way."""
+    conditions: list[JudgedJson]
+    """The verdicts on what --require says; empty where the run is shown again."""
+    ended: str | None
+    """Why it ended before its last trial."""
 
 
 class RunOutput(_RunOutput):
@@ -61,6 +67,16 @@ class SweepOutput(_RunOutput):
     trials: tuple[SweepTrial, ...]
 
 
+class AbOutput(TypedDict):
+    """What `bench ab` prints."""
+
+    runs: list[RunOutput]
+    comparisons: list[ComparisonJson]
+    conditions: list[JudgedJson]
+    ended: str | None
+    pictures: list[str]
+
+
 class CompareOutput(TypedDict):
     """What `bench compare` prints."""
 
@@ -71,6 +87,7 @@ class CompareOutput(TypedDict):
 
 OUTPUTS: dict[str, tuple[Any, ...]] = {
     "run": (RunOutput,),
+    "ab": (AbOutput,),
     "plan": (Plan,),
     "scenario run": (ScenarioOutput,),
     "sweep": (SweepOutput,),

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from bench.commands import printing
+from bench.commands.answering import KEY_ROWS, Answers, worse
 from bench.commands.run_output import build_output
 from bench.errors import ExitCode, ResultsError
 
 if TYPE_CHECKING:
+    from bench.experiment.stopping import Stopping
     from bench.runs.record import RunRecord
 
 P = ParamSpec("P")
@@ -57,19 +59,28 @@ def draw_run(done: "RunRecord[Any]") -> Path | None:
     return style.save_figure(stem, case_picture.draw, catalogue.load(done.scenario), done)[0]
 
 
-def finish(done: "RunRecord[Any]", as_json: bool, quiet: bool) -> NoReturn:
-    """Draw a run that has just been made, print what was requested of it, and exit."""
+def finish(
+    done: "RunRecord[Any]", as_json: bool, quiet: bool, stopping: "Stopping | None" = None
+) -> NoReturn:
+    """Draw a run that has just been made, print what was requested of it, and exit.
+
+    `stopping` holds the rules that it was made by; without them the run answers no question.
+    """
     from bench.analysis import claims
     from bench.report.sweep import search_text
 
     picture, unsaved = attempt(draw_run, done)
+    answers = None if stopping is None else Answers([done], stopping)
     if as_json:
-        printing.echo_json(build_output(done))
+        printing.echo_json(build_output(done, answers))
     elif quiet:
         printing.echo(done.directory)
     else:
         print_run(done, picture)
-    end([done], unsaved, search_text.exit_code(done) if done.objective else claims.exit_code([done]))
+        if answers is not None and stopping is not None and (done.kind == "run" or stopping.looks):
+            answers.print(KEY_ROWS if done.kind == "run" else ())
+    code = search_text.exit_code(done) if done.objective else claims.exit_code([done])
+    end([done], unsaved, code if answers is None else worse(code, answers.exit_code))
 
 
 def attempt(write: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T | None, ResultsError | None]:

@@ -9,11 +9,13 @@ import click
 from bench.commands import print_run
 from bench.commands.options import FilePath, command, json_option, output_option, plan_options, quiet_option
 from bench.commands.plan import build_plan
+from bench.commands.stopping_options import stopping, stopping_options, taken, with_most_trials
 
 
 @command("run")
 @click.argument("plan_file", required=False, metavar="[FILE]", type=FilePath)
 @plan_options
+@stopping_options
 @output_option
 @json_option
 @quiet_option
@@ -23,7 +25,8 @@ def run_command(plan_file: Path | None, output: Path, as_json: bool, quiet: bool
     FILE is a plan as TOML (`bench plan` prints one); flags win over it. SECONDS may be written 10, 10s,
     250ms or 2m.
     """
-    planned = build_plan(plan_file, given)
+    rules = taken(given)
+    planned = build_plan(plan_file, with_most_trials(plan_file, given, rules))
     from bench import lab
 
     # Before anything that starts threads: only a process of one thread can take the rights to a lab.
@@ -31,6 +34,7 @@ def run_command(plan_file: Path | None, output: Path, as_json: bool, quiet: bool
     from bench.experiment import run as experiment
     from bench.report.live import show_live
 
+    stop = stopping(**rules, cases=len(planned.modes))
     with show_live(sys.stderr, silent=quiet or as_json) as shown:
-        done = experiment.perform(planned, lab_name, output, shown)
-    print_run.finish(done, as_json, quiet)
+        done = experiment.perform(planned, lab_name, output, shown, stop)
+    print_run.finish(done, stop, as_json, quiet)

@@ -16,4 +16,5 @@ def metrics_of(run: "RunRecord[Any]") -> "Sequence[Metric]":
         return metrics.METRICS
     from bench.scenarios import catalogue
 
-    return [metrics.Metric(column.key, column.unit) for column in catalogue.load(run.scenario).columns]
+    columns = catalogue.load(run.scenario).columns
+    return metrics.of_columns((column.key, column.unit) for column in columns)

@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING, Any
 from bench.commands.run_metrics import metrics_of
 
 if TYPE_CHECKING:
+    from bench.commands.answering import Answers
     from bench.analysis.compare import ComparisonJson
     from bench.commands.json_output import RunOutput, ScenarioOutput, SweepOutput
     from bench.runs.record import RunRecord
 
 
-def build_output(done: "RunRecord[Any]") -> "RunOutput | ScenarioOutput | SweepOutput":
-    """Return what `--json` prints for a run."""
+def build_output(
+    done: "RunRecord[Any]", answers: "Answers | None" = None
+) -> "RunOutput | ScenarioOutput | SweepOutput":
+    """Return what `--json` prints for a run, with the answers of one that has just been made."""
     from bench.analysis import run_figures
 
     figures = run_figures.summarize(done, metrics_of(done))
@@ -29,6 +32,9 @@ def build_output(done: "RunRecord[Any]") -> "RunOutput | ScenarioOutput | SweepO
         "directory": done.directory,
         "cases": figures.cases,
         "comparison": _compare_modes(done),
+        "most_blocks": done.most_blocks,
+        "conditions": [] if answers is None else [each.to_json() for each in answers.judged],
+        "ended": None if answers is None else answers.ended,
         "trials": done.trials,
     }
 

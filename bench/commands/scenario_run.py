@@ -9,6 +9,7 @@ import click
 
 from bench.commands import print_run, printing
 from bench.commands.options import command, json_option, option, output_option, quiet_option
+from bench.commands.stopping_options import MOST_BLOCKS, stopping, stopping_options, taken
 from bench.errors import PlanError
 from bench.plan import toml
 from bench.plan.flags import Heading
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     shown_default="auto",
     help="Network namespaces (exact), or this machine's loopback.",
 )
+@stopping_options
 @output_option
 @json_option
 @quiet_option
@@ -84,7 +86,10 @@ def run_command(output: Path, as_json: bool, quiet: bool, dry_run: bool, **given
 
     NAME is one of `bench scenario list`; FILE is a plan as TOML (--dry-run prints one); flags win over it.
     """
+    rules = taken(given)
     values = _values(**given)
+    if rules["until"] is not None:
+        values.setdefault("trials", MOST_BLOCKS)
     if dry_run:
         written = _scenario(values).plan(values).to_json()
         printing.echo(json.dumps(written) if as_json else toml.to_toml(written), nl=as_json)
@@ -93,14 +98,17 @@ def run_command(output: Path, as_json: bool, quiet: bool, dry_run: bool, **given
 
     # Before the scenario, whose imports start threads: only a process of one can take the rights to a lab.
     lab_name = lab.choose(str(values.get("lab", "auto")))
+    from bench.analysis import metrics
     from bench.experiment import scenario_run as runs
     from bench.report.live import show_live
 
     scenario = _scenario(values)
     planned = scenario.plan(values)
+    known = metrics.of_columns((column.key, column.unit) for column in scenario.columns)
+    stop = stopping(**rules, cases=len(planned.cases), known=known)
     with show_live(sys.stderr, silent=quiet or as_json) as shown:
-        done = runs.perform(scenario, planned, lab_name, output, shown)
-    print_run.finish(done, as_json, quiet)
+        done = runs.perform(scenario, planned, lab_name, output, shown, stopping=stop)
+    print_run.finish(done, stop, as_json, quiet)
 
 
 def _values(*, name: str, settings: tuple[str, ...], **flags: Any) -> dict[str, Any]:

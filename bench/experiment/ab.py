@@ -10,6 +10,7 @@ from bench.errors import PlanError
 from bench.experiment import recorder, run
 from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.stopping import Stopping, groups_of
+from bench.experiment.target_probe import probe_target
 from bench.machine import describe
 from bench.plan.run_plan import Plan
 from bench.progress import Progress
@@ -50,6 +51,7 @@ def perform(
                     side.plan.to_json(),
                     facts,
                     label=f"ab-{side.label}",
+                    target=probe_target(side.plan),
                     interleaved=str(seed),
                     most_blocks=most if stopping.looks else None,
                 )

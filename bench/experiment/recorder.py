@@ -56,11 +56,11 @@ def numbered(
 
     Once the trials of a block have been recorded, `go_on` says whether another follows.
     """
-    for index, item in enumerate(interleave(items, blocks, seed)):
-        block, at = divmod(index, len(items))
-        if at == 0 and block > 0 and go_on is not None and not go_on(block):
+    for index, item in enumerate(interleave(items, blocks, seed), 1):
+        block, left = divmod(index, len(items))
+        yield Place(index, block + (left > 0)), item
+        if left == 0 and go_on is not None and not go_on(block):
             return
-        yield Place(index + 1, block + 1), item
 
 
 class PlannedTrial(NamedTuple):

@@ -20,8 +20,6 @@ from bench.errors import PlanError
 from bench.runs.record import RunRecord
 from bench.runs.timeline import Series
 
-MOST_BLOCKS = 60
-"""Trials of each case where --until sets no other end."""
 _UNTIL = re.compile(r"(?:([A-Za-z0-9_.-]+)\s*=\s*)?(\d+(?:\.\d+)?)\s*%")
 
 
@@ -59,6 +57,8 @@ class Stopping:
     known: Sequence[Metric] = METRICS
     reason: str = ""
     """Why it ended before its last trial; empty where it did not."""
+    is_narrow: bool = False
+    """Whether the interval is as narrow as `until` asks."""
     _began_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -66,26 +66,28 @@ class Stopping:
         """Return whether the trials are looked at on the way."""
         return self.until is not None or bool(self.required)
 
-    def check(self, groups: Sequence[Sequence[AnySide]]) -> None:
-        """Raise PlanError where a rule names no metric, or a ratio of the only side of a group."""
-        if self.until is not None and any(len(group) < 2 for group in groups):
-            raise PlanError(
-                "--until is about a ratio, and there is one side only; add a mode, or use bench ab"
-            )
-        for group in groups:
-            conditions.judge(self.required, compare.compare(group, self.known))
+    def check(self, cases: int) -> None:
+        """Raise PlanError where a rule names no metric, or a ratio where there is one case only."""
+        for each in self.required:
+            metrics.named(each.key, self.known)
         if self.until is not None and self.until.key is not None:
             metrics.named(self.until.key, self.known)
+        if cases > 1:
+            return
+        if self.until is not None:
+            raise PlanError("--until is about a ratio, and there is one case; use --mode both, or bench ab")
+        for each in self.required:
+            if not each.is_absolute:
+                text = each.text
+                raise PlanError(f"--require {text!r} is a ratio, and there is one case; write abs:{text}")
 
     def go_on(self, block: int, most: int, groups: Callable[[], Sequence[Sequence[AnySide]]]) -> bool:
         """Return whether another block is to follow; `groups` gives what has been measured so far."""
-        if block >= most:
-            return False
         if self.time_limit_s is not None and time.monotonic() - self._began_s >= self.time_limit_s:
             self.reason = f"the time limit of {self.time_limit_s:g} s has been reached"
         elif self.looks and block in looks.looks(most):
             self.reason = self._look(groups(), looks.alpha_at(block, most))
-        return not self.reason
+        return not self.reason and block < most
 
     def _look(self, groups: Sequence[Sequence[AnySide]], alpha: float) -> str:
         compared = [compare.compare(group, self.known, alpha) for group in groups]
@@ -101,7 +103,8 @@ class Stopping:
             instead = hopeless[0].instead
             remedy = f"take {instead}" if instead else "name another metric"
             return f"--until cannot be met: {self._key(compared[0])} {hopeless[0].answer}; {remedy}"
-        if all(map(self.until.is_met, cells)):
+        self.is_narrow = bool(cells) and all(map(self.until.is_met, cells))
+        if self.is_narrow:
             return f"the interval of {self._key(compared[0])} is within {100 * self.until.share:g} %"
         return ""
 

@@ -103,8 +103,8 @@ class Load:
     """Name that the server's certificate must be for; None: the host of the URL."""
     tls_sessions: bool = True
     """Whether a new connection resumes the TLS session of an earlier one."""
-    warmup_s: float = 1.0
-    duration_s: float = 6.0
+    warmup_s: float = 0.5
+    duration_s: float = 2.5
     connect_timeout_s: float = 5.0
     request_timeout_s: float = 10.0
     total_timeout_s: float = 30.0
@@ -132,7 +132,7 @@ class Plan:
     mode: str = "both"
     closes_first: ClosesFirst = ClosesFirst.PROXY
     lab: str = "auto"
-    trials: int = 3
+    trials: int = 6
     """Trials of each mode; `both` interleaves them."""
     seed: int | None = None
     """Of the random order of the trials; None: drawn anew."""

@@ -26,14 +26,20 @@ _MOST_PANELS = 9
 _WIDTH_INCHES, _BAR_INCHES, _PANEL_INCHES, _HEAD_INCHES = 14.0, 0.2, 1.3, 1.0
 
 
-def text(compared: Sequence[Comparison]) -> str:
-    """Return what `bench compare` prints: the sides, the table and the warnings of each comparison.
+def text(compared: Sequence[Comparison], keys: Sequence[str] = ()) -> str:
+    """Return what `bench compare` prints: the sides, the rows and the warnings of each comparison.
+
+    Where there are `keys`, only the rows of those are printed, and neither sides nor warnings.
 
     A warning that an earlier comparison carries is not repeated.
     """
     seen: set[str] = set()
     parts = []
     for comparison in compared:
+        if keys:
+            rows = [row for row in _rows(comparison) if row.metric.key in keys]
+            parts.append("".join([*_lines(comparison, rows), "\n", *_footnotes(comparison, rows)]))
+            continue
         parts.append(_one(comparison, [line for line in comparison.warnings if line not in seen]))
         seen.update(comparison.warnings)
     return "\n".join(parts)
@@ -84,7 +90,9 @@ def _one(compared: Comparison, warnings: Sequence[str]) -> str:
         _fold(f"{side.name}: {side.run.directory}, {side.case}, {tables.format_trial_count(side)}") + "\n"
         for side in compared.sides
     ]
-    return "".join([*head, "\n", *_lines(compared), "\n", *_footnotes(compared), format_warnings(warnings)])
+    rows = list(_rows(compared))
+    notes = (*_footnotes(compared, rows), format_warnings(warnings))
+    return "".join([*head, "\n", *_lines(compared, rows), "\n", *notes])
 
 
 def _fold(text: str) -> str:
@@ -100,10 +108,9 @@ def _rows(compared: Comparison) -> Iterator[MetricRow]:
             yield row
 
 
-def _lines(compared: Comparison) -> Iterator[str]:
+def _lines(compared: Comparison, rows: Sequence[MetricRow]) -> Iterator[str]:
     """Yield a line for each metric, and below it one for each side: median, ratio and answer."""
     names = [printable_line(side.name) for side in compared.sides]
-    rows = list(_rows(compared))
     figures = [[_shown(cell, row.metric.unit) for cell in row.cells] for row in rows]
     wide = max(map(len, names), default=0)
     median, ratio = (max((len(cell[at]) for cells in figures for cell in cells), default=0) for at in (0, 1))
@@ -173,8 +180,8 @@ def _signed(value: float, unit: str) -> str:
     return ("+" if value > 0 else "") + format_number(value, unit)
 
 
-def _footnotes(compared: Comparison) -> Iterator[str]:
-    cells = [cell for row in _rows(compared) for cell in row.cells[1:]]
+def _footnotes(compared: Comparison, rows: Sequence[MetricRow]) -> Iterator[str]:
+    cells = [cell for row in rows for cell in row.cells[1:]]
     notes = []
     if any(cell.ratio and cell.ratio.low is not None for cell in cells):
         pairs = [cell.pairs for cell in cells if cell.pairs]

@@ -1,7 +1,7 @@
 """How often a comparison is wrong: one configuration against itself, and against itself with a spin.
 
-`measure` makes the runs, `bench ab` by `bench ab`, each in a folder of its own below --root, and may be run
-several times at once; `count` reads them and says how many gates failed and how many rows called a difference.
+`measure` makes the runs, two by two as `bench ab` does, each pair in a folder of its own below --root; it may
+be run several times at once. `count` reads them: how many gates failed, how many rows call a difference.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Any, cast
 
 from bench import lab
 from bench.analysis import compare, conditions, stats
-from bench.analysis.answers import Answer
 from bench.analysis.compare import Comparison
 from bench.analysis.conditions import Verdict
 from bench.experiment import ab
@@ -47,6 +46,8 @@ class Kind:
 
     trials: int
     duration_s: float
+    connections: int = 8
+    rate: float | None = None
     spins: bool = False
     until: Until | None = None
 
@@ -54,7 +55,8 @@ class Kind:
 KINDS = {
     "equal": Kind(trials=5, duration_s=0.3),
     "equal-until": Kind(trials=MOST_BLOCKS, duration_s=0.3, until=UNTIL),
-    "spin": Kind(trials=10, duration_s=0.5, spins=True),
+    # Paced, so that a request costs the same whatever share of the machine the others leave.
+    "spin": Kind(trials=10, duration_s=2.5, connections=32, rate=3000.0, spins=True),
 }
 
 
@@ -71,9 +73,11 @@ def plan(kind: Kind, *, spins: bool) -> run_plan.Plan:
         "mode": "keepalive",
         "trials": kind.trials,
         "lab": "loopback",
-        "load": {"connections": 8, "warmup_s": 0.1, "duration_s": kind.duration_s},
+        "load": {"connections": kind.connections, "warmup_s": 0.1, "duration_s": kind.duration_s},
         "hosts": {"pin": False},
     }
+    if kind.rate is not None:
+        values["load"]["rate"] = kind.rate
     if spins:
         values["subject"] = {"pool_max": MARK}
     return run_plan.build(values)
@@ -170,9 +174,9 @@ def _runs(root: Path, kind: Kind) -> Iterator[Sequence[RunRecord[Any]]]:
     for folder in sorted(root.glob("*-*")):
         files = sorted(folder.glob("*-ab-*/run.jsonl"))
         runs = [read.read(file) for file in files]
-        if len(runs) == 2 and len({len(run.trials) for run in runs}) == 1:
-            if kind.until is not None or len(runs[0].trials) == kind.trials:
-                yield runs
+        whole = len(runs) == 2 and len(runs[0].trials) == len(runs[1].trials)
+        if whole and (kind.until is not None or len(runs[0].trials) == kind.trials):
+            yield runs
 
 
 def main() -> int:

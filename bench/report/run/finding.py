@@ -69,7 +69,7 @@ def suggest_command(run: Run) -> str:
         return "bench doctor"
     seen = {trial.mode for trial in run.trials}
     if len(seen) > 1:
-        return f"bench compare {run.directory}"
+        return f"bench report {run.directory}"
     mode = f"--mode {'keepalive' if 'short' in seen else 'short'}"
     if target.is_target(run):
         return f"bench run --target {run.plan['subject']['target']} {mode}"
