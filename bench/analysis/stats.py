@@ -24,6 +24,8 @@ ALPHA = 0.05
 CONFIDENCE = 1 - ALPHA
 EXACT = 50
 """Values a side up to which the distributions of the rank sums are counted out."""
+EXACT_WITH_TIES = 20
+"""The same where values are equal, so that each sample has a distribution of its own."""
 _MOST_SORTED = 1_000_000
 """Pairs that are sorted; of more, the few that are needed are searched for."""
 
@@ -104,35 +106,38 @@ def can_differ(n_old: int, n_new: int, alpha: float = ALPHA) -> bool:
 def mann_whitney(old: Sequence[float], new: Sequence[float], alternative: Alternative = "two-sided") -> float:
     """Return the p of the Mann-Whitney U test of `new` against `old`.
 
-    Exact for up to `EXACT` values a side without ties, by permutation for up to 20 with ties.
+    Exact for up to `EXACT` values a side, with ties for up to `EXACT_WITH_TIES`.
     """
     from scipy import stats  # noqa: PLC0415  (0.9 s, so only where it is used)
 
-    if len(set(old) | set(new)) == 1:
+    values, most = [*old, *new], max(len(old), len(new))
+    if len(set(values)) == 1:
         return 1.0
-    most, tied = max(len(old), len(new)), len(set(old) | set(new)) < len(old) + len(new)
-    method: Any = "exact" if most <= EXACT else "asymptotic"
-    if tied:
-        # Up to 9,999 arrangements (seven a side) are all tried; beyond that a seeded sample of them is.
-        method = stats.PermutationMethod(n_resamples=9_999, rng=1) if most <= 20 else "asymptotic"
+    is_tied = len(set(values)) < len(values)
+    if is_tied and most <= EXACT_WITH_TIES:
+        ranks = _doubled_ranks(values)
+        return _tail(_sums_of_some(ranks, len(new)), sum(ranks[len(old) :]), alternative)
+    method: Any = "exact" if most <= EXACT and not is_tied else "asymptotic"
     return float(stats.mannwhitneyu(list(new), list(old), alternative=alternative, method=method).pvalue)
 
 
 def signed_rank(old: Sequence[float], new: Sequence[float], alternative: Alternative = "two-sided") -> float:
-    """Return the p of Wilcoxon's signed-rank test of `new - old` over pairs.
+    """Return the p of Wilcoxon's signed-rank test of `new - old` over pairs; those without one are dropped.
 
-    Exact for up to `EXACT` pairs without ties, by permutation for up to 20 with ties.
+    Exact for up to `EXACT` pairs, with ties for up to `EXACT_WITH_TIES`.
     """
     from scipy import stats  # noqa: PLC0415
 
-    differences = [after - before for before, after in zip(old, new, strict=True)]
-    sizes = [abs(each) for each in differences if each]
-    if not sizes:
+    differences = [after - before for before, after in zip(old, new, strict=True) if after != before]
+    if not differences:
         return 1.0
-    tied = len(set(sizes)) < len(differences)
-    method: Any = "exact" if len(differences) <= EXACT else "asymptotic"
-    if tied:
-        method = stats.PermutationMethod(n_resamples=9_999, rng=1) if len(differences) <= 20 else "asymptotic"
+    sizes = [abs(each) for each in differences]
+    is_tied = len(set(sizes)) < len(sizes)
+    if is_tied and len(sizes) <= EXACT_WITH_TIES:
+        ranks = _doubled_ranks(sizes)
+        positive = sum(rank for rank, each in zip(ranks, differences, strict=True) if each > 0)
+        return _tail(_sums_of_any(ranks), positive, alternative)
+    method: Any = "exact" if len(sizes) <= EXACT and not is_tied else "asymptotic"
     return float(stats.wilcoxon(differences, alternative=alternative, method=method).pvalue)
 
 
@@ -206,6 +211,48 @@ def _signed_rank_ways(n: int) -> tuple[int, ...]:
         without, with_rank = ways + [0] * rank, [0] * rank + ways
         ways = [a + b for a, b in zip(without, with_rank, strict=True)]
     return tuple(ways)
+
+
+# -- rank sums where values are equal: conditional on the ranks, as a permutation test has them
+
+
+def _doubled_ranks(values: Sequence[float]) -> list[int]:
+    """Return twice the rank of each value; equal ones share the mean of theirs."""
+    from scipy import stats  # noqa: PLC0415
+
+    return [round(2 * rank) for rank in stats.rankdata(values)]
+
+
+def _sums_of_some(ranks: Sequence[int], chosen: int) -> "Values":
+    """Return in how many ways so many of `ranks` add up to 0, 1, ..., the sum of all."""
+    import numpy as np  # noqa: PLC0415
+
+    ways: Values = np.zeros((chosen + 1, sum(ranks) + 1))
+    ways[0, 0] = 1
+    for rank in ranks:
+        ways[1:, rank:] += ways[:-1, : ways.shape[1] - rank].copy()
+    most: Values = ways[chosen]
+    return most
+
+
+def _sums_of_any(ranks: Sequence[int]) -> "Values":
+    """Return in how many ways any of `ranks` add up to 0, 1, ..., the sum of all."""
+    import numpy as np  # noqa: PLC0415
+
+    ways = np.zeros(sum(ranks) + 1)
+    ways[0] = 1
+    for rank in ranks:
+        ways[rank:] += ways[: len(ways) - rank].copy()
+    return ways
+
+
+def _tail(ways: "Values", found: int, alternative: Alternative) -> float:
+    """Return the share of the ways that are as far out as `found`."""
+    total = float(ways.sum())
+    less, greater = float(ways[: found + 1].sum()) / total, float(ways[found:].sum()) / total
+    if alternative == "two-sided":
+        return min(1.0, 2 * min(less, greater))
+    return less if alternative == "less" else greater
 
 
 # -- the middle and the ends of all pairs

@@ -37,4 +37,4 @@ def run_command(plan_file: Path | None, output: Path, as_json: bool, quiet: bool
     stop = stopping(**rules, cases=len(planned.modes))
     with show_live(sys.stderr, silent=quiet or as_json) as shown:
         done = experiment.perform(planned, lab_name, output, shown, stop)
-    print_run.finish(done, stop, as_json, quiet)
+    print_run.finish(done, as_json, quiet, stop)

@@ -108,7 +108,7 @@ def run_command(output: Path, as_json: bool, quiet: bool, dry_run: bool, **given
     stop = stopping(**rules, cases=len(planned.cases), known=known)
     with show_live(sys.stderr, silent=quiet or as_json) as shown:
         done = runs.perform(scenario, planned, lab_name, output, shown, stopping=stop)
-    print_run.finish(done, stop, as_json, quiet)
+    print_run.finish(done, as_json, quiet, stop)
 
 
 def _values(*, name: str, settings: tuple[str, ...], **flags: Any) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class Stopping:
         return not self.reason and block < most
 
     def _look(self, groups: Sequence[Sequence[AnySide]], alpha: float) -> str:
-        compared = [compare.compare(group, self.known, alpha) for group in groups]
+        compared = [compare.compare(group, self._judged, alpha) for group in groups]
         judged = [each for one in compared for each in conditions.judge(self.required, one)]
         failed = [each for each in judged if each.verdict is Verdict.FAILED]
         if failed:
@@ -108,15 +108,27 @@ class Stopping:
             return f"the interval of {self._key(compared[0])} is within {100 * self.until.share:g} %"
         return ""
 
+    @property
+    def _judged(self) -> Sequence[Metric]:
+        """Return the metrics that the rules are about."""
+        keys = [each.key for each in self.required]
+        if self.until is not None:
+            keys += [self.until.key] if self.until.key is not None else self._usual
+        return [metrics.named(key, self.known) for key in dict.fromkeys(keys)]
+
+    @property
+    def _usual(self) -> Sequence[str]:
+        """Return what `--until` is about where it names nothing: the first of them that was measured."""
+        if self.known is not METRICS:
+            return [self.known[0].key]
+        return ["cpu_us_per_request_before_cliff.proxy", "requests_per_s"]
+
     def _key(self, compared: Comparison) -> str:
-        assert self.until is not None
+        assert self.until is not None, "it is asked for where there is one"
         if self.until.key is not None:
             return self.until.key
-        if self.known is not METRICS:
-            return self.known[0].key
-        cost = "cpu_us_per_request_before_cliff.proxy"
-        cells = compared.row(cost).cells
-        return cost if all(cell.estimate for cell in cells) else "requests_per_s"
+        measured = (key for key in self._usual if all(cell.estimate for cell in compared.row(key).cells))
+        return next(measured, self._usual[0])
 
 
 def groups_of(runs: Sequence[RunRecord[Any]]) -> Sequence[Sequence[AnySide]]:
