@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 from bench.commands.run_metrics import metrics_of
 
 if TYPE_CHECKING:
-    from bench.commands.answering import Answers
     from bench.analysis.compare import ComparisonJson
+    from bench.commands.answering import Answers
     from bench.commands.json_output import RunOutput, ScenarioOutput, SweepOutput
     from bench.runs.record import RunRecord
 
