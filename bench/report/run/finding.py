@@ -88,6 +88,14 @@ def format_headline(sides: Sequence[Side]) -> list[str]:
     return [_format_side(side) + ("" if cliff else _format_price(side)) for side in measured] or [_NOTHING]
 
 
+def format_stamp(sides: Sequence[Side]) -> str:
+    """Return what is written across a picture in which no rate counts; nothing where one does."""
+    if any(side.counted for side in sides) or not any(side.trials for side in sides):
+        return ""
+    stands = any(side.counted_for(metrics.named("ports.used_peak")) for side in sides)
+    return "rates and times are void" if stands else "void"
+
+
 def format_conditions(sides: Sequence[Side]) -> str:
     """Return the small print of the picture: what was measured, where, how often, and what differs."""
     trials, runs = [trial for side in sides for trial in side.trials], [side.run for side in sides]

@@ -50,4 +50,9 @@ def draw(sides: Sequence[Side]) -> "Figure":
     bars.draw_rates(figure.add_subplot(three[0, 0]), coloured)
     bars.draw_connections(figure.add_subplot(three[0, 1]), coloured)
     bars.draw_cpu(figure.add_subplot(three[0, 2]), coloured)
+    if stamp := finding.format_stamp(sides):
+        figure.text(
+            0.5, 0.5, stamp, size=60, weight="bold", color=style.QUIET, alpha=0.22, rotation=20, ha="center",
+            va="center",
+        )  # fmt: skip
     return figure

@@ -89,7 +89,9 @@ def build_result_table(run: Run) -> Table:
 def _before_cliff(row: tuple[str, str]) -> tuple[str, str]:
     """Return a row of CPU per request as that before the cliff: over it, the average means nothing."""
     title, key = row
-    return (f"{title} before it", key.replace(_CPU, _CPU_BEFORE)) if key.startswith(_CPU) else row
+    if not key.startswith(_CPU):
+        return row
+    return title.replace(", us/request", " before it, us"), key.replace(_CPU, _CPU_BEFORE)
 
 
 def name_tools(trials: Iterable[Trial]) -> str:

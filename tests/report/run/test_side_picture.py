@@ -21,6 +21,7 @@ from bench.report.run import side_picture
 from bench.report.run.lines import _move_apart
 from bench.report.style import ColouredSides
 from bench.runs import read, timeline
+from bench.runs.record import TrialWarning
 from tests.synthetic import KEEPALIVE, SHORT, SHORT_BACKEND_CLOSES, SHORT_LOOPBACK, SHORT_NARROW, Story, write
 
 CLIFF = {"short": SHORT, "keepalive": KEEPALIVE}
@@ -192,3 +193,29 @@ def test_the_small_print_of_many_differences_stays_on_the_picture(tmp_path: Path
     assert small_print.x1 < figure.bbox.x1
     boxes = [axes.get_tightbbox() for axes in figure.axes]
     assert small_print.y1 < min(box.y0 for box in boxes if box is not None)
+
+
+@pytest.mark.parametrize(
+    ("voided", "code", "stamp"),
+    [
+        (2, "machine-shared", "rates and times are void"),
+        (2, "no-traffic", "void"),
+        (1, "no-traffic", None),
+    ],
+)
+def test_a_picture_in_which_no_rate_counts_is_stamped(
+    cliff: Path, voided: int, code: str, stamp: str | None
+) -> None:
+    run = read.read(cliff)
+    modes = sorted({trial.mode for trial in run.trials})[:voided]
+    void = {"valid": False, "warnings": (TrialWarning(code, "seen", voids=True),)}
+    trials = (dataclasses.replace(trial, **(void if trial.mode in modes else {})) for trial in run.trials)
+    figure = side_picture.draw(
+        sides.split(dataclasses.replace(run, trials=tuple(trials)), timeline.read(cliff))
+    )
+    assert [text.get_text() for text in figure.texts[2:]] == ([] if stamp is None else [stamp])
+    if stamp is not None:
+        assert "requests/s" not in figure.texts[0].get_text(), "no void figure is in the title"
+        hatched = [patch.get_hatch() for patch in figure.axes[3].patches]
+        assert hatched
+        assert all(hatched)
