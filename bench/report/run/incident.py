@@ -230,10 +230,12 @@ def _describe_close(how: str) -> str:
 
 
 def _draw(axes: "Axes", how: str, shown: Sequence[SubjectRow]) -> None:
+    crossed = any(claims.crossed_cliff(trial) for row in shown for trial in row.trials)
+    before = " before half of the ports were used" if crossed else ""
     draw_title(
         axes,
         f"The backend {_describe_close(how)}",
-        "requests/s; upstream connections per request; who holds TIME_WAIT",
+        f"requests/s{before}; upstream connections per request; who holds TIME_WAIT",
     )
     places = range(len(shown))
     for place, row in zip(places, shown, strict=True):
