@@ -116,9 +116,8 @@ def _axis(text: str) -> grids.Axis:
     try:
         flag = grids.flag_of(name.strip())
         kind = plan_type(flag)
-        return grids.Axis(
-            flag.key, tuple(kind.convert(each.strip(), None, None) for each in values.split(","))
-        )
+        read = [kind.convert(each.strip(), None, None) for each in values.split(",")]
+        return grids.Axis(flag.key, tuple(grids.normal(flag.key, each) for each in read))
     except PlanError as error:
         raise PlanError(f"--vary {text}: {error}") from error
     except click.BadParameter as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import PlanError
-from bench.plan import bounds, run_plan, toml
+from bench.plan import bounds, load_values, run_plan, toml
 from bench.plan.flags import FLAGS, Flag, Kind
 from bench.plan.run_plan import Plan
 
@@ -81,6 +81,16 @@ def flag_of(name: str) -> Flag:
     raise PlanError(
         f"{name!r} is no key of a plan; `bench plan` prints them, as --pool-idle or subject.pool_idle"
     )
+
+
+def normal(key: str, value: Any) -> Any:
+    """Return a value as the plan holds it: a rate such as 5k as a number; what is no rate as it is."""
+    if key != "load.rate":
+        return value
+    try:
+        return load_values.normal_rate(str(value))
+    except ValueError:
+        return value  # the plan refuses it, with the reason
 
 
 def check(axes: Sequence[Axis]) -> Grid:

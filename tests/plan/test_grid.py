@@ -29,6 +29,12 @@ def test_what_is_no_key_is_refused(name: str) -> None:
         grids.flag_of(name)
 
 
+def test_a_rate_is_a_number_in_whatever_unit_it_comes() -> None:
+    assert [grids.normal("load.rate", each) for each in ("50", "5k", "5000/s")] == [50, 5000, 5000]
+    assert grids.normal("load.rate", "fast") == "fast"
+    assert grids.normal("subject.pool_idle", 4) == 4
+
+
 def test_the_cells_are_all_combinations_and_bear_their_values_as_names() -> None:
     grid = grids.check([POOLS, CONNECTIONS])
     assert [grid.label(cell) for cell in grid.cells()] == [
