@@ -6,6 +6,7 @@ To search for new examples: `pytest --hypothesis-profile=search`. In random orde
 from __future__ import annotations
 
 import gc
+import os
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from bench.observe import other_work
+
+os.environ["COLUMNS"] = "240"  # so wide is no terminal: what is printed is the same under all of them
 
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeat", settings.get_profile("search"), derandomize=True)

@@ -34,7 +34,7 @@ def test_the_page_holds_claim_sentence_picture_and_figures_of_each_step() -> Non
         "1. Tea: in the bag and loose",
         "Commonly said: Loose tea takes longer.",
         "Measured: A bag takes 100 ms.",
-        "data:image/svg+xml;base64,",
+        '<figure class="bars',
         "<td>200</td>",
         "Coffee: no &lt;water&gt;",
     ):

@@ -43,7 +43,6 @@ def print_run(done: "RunRecord[Any]", picture: Path | None) -> None:
 
 def draw_run(done: "RunRecord[Any]") -> Path | None:
     """Draw the run's picture into its folder, where there is something to draw; return where it is."""
-    from bench.report import style
     from bench.report.run import side_picture
     from bench.report.scenario import case_picture
     from bench.report.sweep import picture as sweep_picture
@@ -55,8 +54,7 @@ def draw_run(done: "RunRecord[Any]") -> Path | None:
         return sweep_picture.save_run(done)[0]
     if done.kind == "run":
         return side_picture.save_run(Path(done.directory))[0]
-    stem = Path(done.directory, case_picture.PICTURE)
-    return style.save_figure(stem, case_picture.draw, catalogue.load(done.scenario), done)[0]
+    return case_picture.save_run(catalogue.load(done.scenario), done, Path(done.directory))[0]
 
 
 def finish(

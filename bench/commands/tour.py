@@ -46,6 +46,7 @@ def tour_command(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
     with show_live(sys.stderr, silent=False) as shown:
         for step in tours.take(names, opened, root, shown):
             taken.append(step)
+            shown.clear()  # else what is printed stands behind it
             printing.echo(f"{report.format_step(step)}\n")
     page = report.build_page(taken, describe.describe(), started.isoformat(timespec="seconds"))
     _, unsaved = print_run.attempt(_save, page, root)

@@ -27,6 +27,8 @@ class ChartSide:
     name: str
     colour: int
     is_void: bool = False
+    dashes: int = 0
+    """The rank of its dashes, where a colour is there several times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,16 @@ class Mark:
     """A moment (`x`) or a level (`y`) that is marked; its label stands below the chart."""
 
     label: str
+    at: str = ""
+    """The moment in words: what is marked is of `side`, and came after so long."""
     x: float | None = None
     y: float | None = None
     side: int | None = None
+
+    def describe(self, sides: Sequence[ChartSide]) -> str:
+        """Return what the mark is, of which side, and when."""
+        whose = "" if self.side is None else f"{sides[self.side].name}: "
+        return f"{whose}{self.label}{f' after {self.at}' if self.at else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +75,27 @@ class Chart:
     marks: Sequence[Mark] = ()
     merge: Literal["mean", "max"] = "mean"
     is_step: bool = False
+    ticks: Sequence[tuple[float, str]] = ()
+    """The places on the x axis that have a label; none: as many as fit."""
+    is_sparse: bool = False
+    """Whether each point is worth a dot, and a gap in a line means that nothing is known there."""
+    is_scattered: bool = False
+    """Whether no line joins the points."""
+    shaded_until: float = 0.0
+    """Until when nothing counts yet: the warm-up."""
+
+    def select_points(self, line: Line) -> Points:
+        """Return the points of `line` that the axes have a place for: a logarithmic one has none for zero."""
+        least_x, least_y = (
+            0.0 if scale in ("log", "percentile") else -math.inf for scale in (self.x, self.y)
+        )
+        return [(x, y) for x, y in line.points if x > least_x and (y > least_y or math.isnan(y))]
 
     def to_json(self) -> dict[str, Any]:
         """Return what the script draws: one list of x, and of each line a y for each x or null."""
-        width = _find_bin(self.lines) if self.x in ("seconds", "linear") else 0.0
-        columns = [_thin(line.points, width, self.merge) for line in self.lines]
+        kept = [self.select_points(line) for line in self.lines]
+        width = _find_bin(kept) if self.x in ("seconds", "linear") else 0.0
+        columns = [_thin(points, width, self.merge) for points in kept]
         xs = sorted({x for column in columns for x in column})
         lines = [
             {
@@ -79,12 +104,19 @@ class Chart:
                 "void": line.is_void,
                 "dashes": line.dashes,
                 "label": printable(line.label),
-                "y": [None if (y := column.get(x)) is None else _shorten(y) for x in xs],
+                "y": [_shorten(column[x]) if x in column and math.isfinite(column[x]) else None for x in xs],
             }
             for line, column in zip(self.lines, columns, strict=True)
         ]
         marks = [{"x": mark.x, "y": mark.y, "side": mark.side} for mark in self.marks]
-        scales = {"x": self.x, "y": self.y, "step": self.is_step, "xLabel": printable(self.x_label)}
+        scales: dict[str, Any] = {
+            "x": self.x,
+            "y": self.y,
+            "step": self.is_step,
+            "xLabel": printable(self.x_label),
+        }
+        scales |= {"shaded": self.shaded_until, "sparse": self.is_sparse, "scattered": self.is_scattered}
+        scales["ticks"] = [[at, printable(label)] for at, label in self.ticks]
         return {**scales, "unit": printable(self.unit), "xs": xs, "lines": lines, "marks": marks}
 
 
@@ -100,7 +132,13 @@ class Charts:
     def to_json(self) -> dict[str, Any]:
         """Return what the script needs of the group."""
         sides = [
-            {"name": printable(side.name), "colour": side.colour, "void": side.is_void} for side in self.sides
+            {
+                "name": printable(side.name),
+                "colour": side.colour,
+                "void": side.is_void,
+                "dashes": side.dashes,
+            }
+            for side in self.sides
         ]
         return {"sides": sides, "charts": [chart.to_json() for chart in self.charts]}
 
@@ -211,12 +249,12 @@ class HeatMap:
         object.__setattr__(self, "heats", {each: round((each - least) / span, 3) for each in values})
 
 
-def _find_bin(lines: Sequence[Line]) -> float:
+def _find_bin(lines: Sequence[Points]) -> float:
     """Return the width of a bin on the x axis for lines of too many points; 0 where none has."""
-    longest = max((len(line.points) for line in lines), default=0)
+    longest = max(map(len, lines), default=0)
     if longest <= MOST_POINTS:
         return 0.0
-    ends = [line.points[index][0] for line in lines if line.points for index in (0, -1)]
+    ends = [points[index][0] for points in lines if points for index in (0, -1)]
     return (max(ends) - min(ends)) / MOST_POINTS
 
 

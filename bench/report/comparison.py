@@ -10,20 +10,18 @@ from bench.analysis.answers import MOST_MORE, Answer, Cell
 from bench.analysis.compare import Comparison, MetricRow
 from bench.analysis.metrics import Metric
 from bench.analysis.stats import Estimate
-from bench.report import style
+from bench.report import sheet, style
+from bench.report.charts import Bar, BarChart, ChartSide
 from bench.report.run import side_picture, tables
-from bench.report.style import INK, PALETTE, QUIET
-from bench.report.text_table import format_number, format_warnings
+from bench.report.style import PALETTE
+from bench.report.text_table import format_number, format_warnings, terminal_width
 from nginx.printable import printable_line
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDTH = 80
-_ACROSS = 3
+_WIDEST = 80
 _MOST_PANELS = 9
-_WIDTH_INCHES, _BAR_INCHES, _PANEL_INCHES, _HEAD_INCHES = 14.0, 0.2, 1.3, 1.0
 
 
 def text(compared: Sequence[Comparison], keys: Sequence[str] = ()) -> str:
@@ -62,32 +60,44 @@ def save(compared: Sequence[Comparison], stem: Path) -> list[Path]:
 
 def draw(compared: Sequence[Comparison]) -> "Figure":
     """Return the picture of scenarios: a panel for each metric, and in it a group of bars for each case."""
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    keys = list(dict.fromkeys(row.metric for each in compared for row in each.rows if row.is_telling))
-    panels = keys[:_MOST_PANELS]
-    lines = max(1, -(-len(panels) // _ACROSS))
-    bars = sum(len(each.sides) + 1 for each in compared)
-    height = _HEAD_INCHES + lines * (_PANEL_INCHES + _BAR_INCHES * bars)
-    figure = Figure(figsize=(_WIDTH_INCHES, height))
-    place = (0, 0, 1, 1 - _HEAD_INCHES / height)
-    figure.set_layout_engine("constrained", h_pad=0.2, w_pad=0.2, rect=place)
     first = compared[0].sides[0]
     title = f"{first.run.scenario}: {' against '.join(_names(compared))}"
-    figure.text(0.012, 1 - 0.3 / height, title, size=16, weight="bold", color=INK, va="center")
     sides = "  ·  ".join(f"{side.name}: {side.run.directory}" for side in compared[0].sides)
-    figure.text(0.012, 1 - 0.55 / height, textwrap.fill(sides, 160), size=9.5, color=QUIET, va="top")
-    axes = figure.subplots(lines, _ACROSS, squeeze=False).flatten()
-    for each, metric in zip(axes, panels, strict=False):
-        _panel(each, metric, compared)
-    for each in axes[len(panels) :]:
-        each.set_axis_off()
-    return figure
+    return sheet.compose([title], sides, None, build_bars(compared), legend=build_legend(compared))
+
+
+def build_bars(compared: Sequence[Comparison]) -> list[BarChart]:
+    """Return the medians of each metric, case under case, with the interval where the trials give one."""
+    keys = dict.fromkeys(row.metric for each in compared for row in each.rows if row.is_telling)
+    return [
+        BarChart(metric.key, metric.unit or "count", list(_build_group(metric, compared)))
+        for metric in list(keys)[:_MOST_PANELS]
+    ]
+
+
+def build_legend(compared: Sequence[Comparison]) -> list[ChartSide]:
+    """Return the sides, each with its colour."""
+    return [ChartSide(name, rank % len(PALETTE)) for rank, name in enumerate(_names(compared))]
+
+
+def _build_group(metric: Metric, compared: Sequence[Comparison]) -> Iterator[Bar]:
+    for each in compared:
+        for rank, (side, cell) in enumerate(zip(each.sides, each.row(metric.key).cells, strict=True)):
+            label = side.name if len(compared) == 1 else f"{_group(each)}: {side.name}"
+            if cell.estimate is None:
+                yield Bar(label, None, "-", colour=rank)
+                continue
+            ratio = "" if cell.ratio is None else f" ({units.ratio(cell.ratio.center)})"
+            text = f"{format_number(cell.estimate.center, metric.unit)}{ratio}"
+            yield Bar(
+                label, cell.estimate.center, text, cell.estimate.low, cell.estimate.high, rank % len(PALETTE)
+            )
 
 
 def _one(compared: Comparison, warnings: Sequence[str]) -> str:
     head = [
-        _fold(f"{side.name}: {side.run.directory}, {side.case}, {tables.format_trial_count(side)}") + "\n"
+        printable_line(f"{side.name}: {side.run.directory}, {side.case}, {tables.format_trial_count(side)}")
+        + "\n"
         for side in compared.sides
     ]
     rows = list(_rows(compared))
@@ -96,7 +106,11 @@ def _one(compared: Comparison, warnings: Sequence[str]) -> str:
 
 
 def _fold(text: str) -> str:
-    return textwrap.fill(printable_line(text), _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return textwrap.fill(printable_line(text), _width(), subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _width() -> int:
+    return min(_WIDEST, terminal_width())
 
 
 def _rows(compared: Comparison) -> Iterator[MetricRow]:
@@ -119,7 +133,7 @@ def _lines(compared: Comparison, rows: Sequence[MetricRow]) -> Iterator[str]:
         for name, (middle, factor), cell in zip(names, cells, row.cells, strict=True):
             answer = "" if cell.answer is Answer.BASELINE else answer_words(cell, row.metric.unit)
             line = f"  {name:<{wide}}  {middle:>{median}}  {factor:>{ratio}}"
-            hanging = textwrap.wrap(answer, max(20, _WIDTH - len(line) - 2)) or [""]
+            hanging = textwrap.wrap(answer, max(20, _width() - len(line) - 2)) or [""]
             yield f"{line}  {hanging[0]}".rstrip() + "\n"
             yield from (" " * (len(line) + 2) + more + "\n" for more in hanging[1:])
 
@@ -135,6 +149,11 @@ def answer_words(cell: Cell, unit: str) -> str:
     if cell.answer is Answer.REFUSED:
         return f"refused: take {cell.instead}"
     return cell.answer.value
+
+
+def format_answer(cell: Cell, unit: str) -> str:
+    """Return the ratio to the first side with its interval, and the answer in words."""
+    return ": ".join(part for part in (_shown(cell, unit)[1], answer_words(cell, unit)) if part)
 
 
 def _size(cell: Cell, unit: str) -> str:
@@ -205,39 +224,6 @@ def _footnotes(compared: Comparison, rows: Sequence[MetricRow]) -> Iterator[str]
 
 def _names(compared: Sequence[Comparison]) -> list[str]:
     return [side.name for side in compared[0].sides]
-
-
-def _panel(axes: "Axes", metric: Metric, compared: Sequence[Comparison]) -> None:
-    """Draw the medians of `metric`, case under case, with the interval where the trials give one."""
-    style.draw_title(axes, metric.key, metric.unit or "count")
-    names = _names(compared)
-    place, ticks = 0.0, []
-    for each in compared:
-        ticks.append(place + (len(names) - 1) / 2)
-        for index, cell in enumerate(each.row(metric.key).cells):
-            if cell.estimate is not None:
-                _bar(axes, place + index, cell, PALETTE[index % len(PALETTE)], metric.unit)
-        place += len(names) + 1
-    axes.set_yticks(ticks, [_group(each) for each in compared], fontsize=8.5)
-    axes.set_ylim(place - 1.4, -0.6)
-    axes.margins(x=0.2)
-    axes.set_xlim(left=0)
-    for index, name in enumerate(names):
-        at = (1.0, 1.0)
-        look = {"color": PALETTE[index % len(PALETTE)], "weight": "bold", "ha": "right", "size": 8.5}
-        offset = (0.0, 9.0 + 11.0 * (len(names) - 1 - index))
-        style.annotate(axes, name, at, offset, xycoords="axes fraction", **look)
-
-
-def _bar(axes: "Axes", place: float, cell: Cell, colour: str, unit: str) -> None:
-    assert cell.estimate is not None, "cells without an estimate have no bar"
-    center, low, high = cell.estimate.center, cell.estimate.low, cell.estimate.high
-    axes.barh(place, center, 0.86, color=colour)
-    if low is not None and high is not None:
-        axes.plot([low, high], [place, place], color=INK, linewidth=1)
-    ratio = "" if cell.ratio is None else f"  ({units.ratio(cell.ratio.center)})"
-    end = center if high is None else high
-    axes.text(end, place, f"  {format_number(center, unit)}{ratio}", va="center", fontsize=8, color=QUIET)
 
 
 def _group(compared: Comparison) -> str:

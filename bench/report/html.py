@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.report import saving
-from bench.report.charts import BarChart, Charts, HeatMap
+from bench.report.charts import BarChart, Charts, ChartSide, HeatMap
 from nginx.printable import printable
 
 if TYPE_CHECKING:
@@ -54,29 +54,17 @@ class FactList:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A drawing; `label` replaces it where it cannot be seen."""
-
-    kind: ClassVar = "picture"
-    svg: str
-    label: str
-
-    @property
-    def base64(self) -> str:
-        """Return the drawing as it stands in a data URL."""
-        return b64encode(self.svg.encode()).decode("ascii")
-
-
-@dataclass(frozen=True, slots=True)
 class Glance:
     """BarChart beside each other, where the screen is wide enough."""
 
     kind: ClassVar = "glance"
-    blocks: Sequence[BarChart | HeatMap]
+    blocks: Sequence[BarChart]
     hint: str = ""
+    legend: Sequence[ChartSide] = ()
+    """What the colours mean, where they do not mean the names."""
 
 
-Block = Prose | Code | Table | FactList | Picture | BarChart | Charts | HeatMap | Glance
+Block = Prose | Code | Table | FactList | BarChart | Charts | HeatMap | Glance
 
 
 @dataclass(frozen=True, slots=True)

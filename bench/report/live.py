@@ -95,8 +95,10 @@ class LiveLine:
         show: Callable[[LiveState, float], None],
         clock: Callable[[], float] = time.monotonic,
         write: Callable[[str], object] = lambda line: None,
+        clear: Callable[[], object] = lambda: None,
     ) -> None:
-        """`write` writes a line that stays."""
+        """`write` writes a line that stays; `clear` takes the line away until it is drawn again."""
+        self.clear = clear
         self._show = show
         self._write = write
         self._clock = clock
@@ -171,6 +173,7 @@ def show_live(stream: TextIO, silent: bool = False) -> Iterator[LiveLine]:
         yield LiveLine(
             lambda state, now_s: live.update(_style(state, now_s), refresh=True),
             write=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
+            clear=lambda: live.update("", refresh=True),
         )
 
 

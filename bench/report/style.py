@@ -18,24 +18,25 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 INK, QUIET, FAINT, SHADE = "#222222", "#5A5A5A", "#E4E4E4", "#F3F3F3"
+WARNING = "#B45309"
 PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4B1E", "#6E6E6E")
 """The palette of Okabe and Ito (Color Universal Design, 2008), distinct with any kind of colour vision, with
 a brown and a grey in place of their yellow and black, which do not show on white and beside text."""
 _MODE_RANKS = {"short": 0, "keepalive": 1}
-HOLDER_COLOURS = {"proxy": "#D55E00", "backend": "#E69F00", "nobody": "#0072B2", "unseen": "#999999"}
-"""By the side that holds TIME_WAIT: the proxy (its ports run out), the backend, none; or not measured."""
-ROLE_OPACITIES = {"proxy": 1.0, "backend": 0.62, "client": 0.3}
-"""By role, in the order of the stack: the proxy is what is judged."""
-HOST_DASHES: dict[str, Any] = {"proxy": "-", "backend": (0, (6, 2)), "client": (0, (1, 1.2))}
+HOLDER_RANKS = {"proxy": 0, "backend": 4, "nobody": 1, "unseen": 7}
+"""Of colours, by who holds TIME_WAIT: the proxy (its ports run out), the backend, none; or not measured."""
+HOSTS = ("proxy", "backend", "client")
+"""In the order of the dashes of their lines."""
 VOID_DASHES: Any = (0, (1, 2))
 """Of trials that do not count."""
-SUBJECT_DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)))
-"""A variant's colour is the same on every subject; the subjects differ in their dashes."""
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)))
+"""By rank: of lines of one colour. A variant's colour is the same on every subject, and the dashes differ."""
 TEXT_GROUND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
 """The ground behind text that lies on lines."""
+FONTS = ("DejaVu Sans",)
 _SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
+    "font.sans-serif": list(FONTS),
     "font.size": 9.5,
     "axes.edgecolor": QUIET,
     "axes.labelcolor": QUIET,
@@ -81,30 +82,11 @@ class ColouredSides:
         return iter(zip(self.sides, self.colours, strict=True))
 
 
-def draw_title(axes: "Axes", name: str, unit: str) -> None:
-    """Write a panel's name above it, and below the name what it measures."""
-    annotate(axes, name, (0, 1), (0, 24), xycoords="axes fraction", size=12, weight="bold", va="bottom")
-    annotate(axes, unit, (0, 1), (0, 9), xycoords="axes fraction", size=9.5, color=QUIET, va="bottom")
-
-
 def annotate(
     axes: "Axes", text: str, at: tuple[float, float], offset: tuple[float, float], **style: Any
 ) -> None:
     """Write `text` at `offset` points from `at`, which is in data coordinates unless `xycoords` differs."""
     axes.annotate(text, at, xytext=offset, textcoords="offset points", **style)
-
-
-def compute_rarity(percent: float) -> float:
-    """Return of how many requests one is slower than the percentile: the scale of the axis."""
-    return 1 / (1 - percent / 100)
-
-
-def label_percentiles(axes: "Axes", percents: Sequence[float], rarest: float) -> None:
-    """Label an axis of rarities, up to `rarest`, by percentiles; the other axis has the figures."""
-    ticks = [percent for percent in percents if compute_rarity(percent) <= rarest]
-    axes.set_xticks([compute_rarity(percent) for percent in ticks], [f"{percent:g} %" for percent in ticks])
-    axes.set_xticks([], minor=True)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
 
 
 def save_figure(

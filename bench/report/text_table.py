@@ -1,5 +1,7 @@
 """Format tables, paragraphs, figures and warnings as plain text."""
 
+import re
+import shutil
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,14 +15,41 @@ _CELLS = {
     Standing.VOID.value: "it says more about the machine or the load generator than about the proxy",
 }
 _PROSE_WIDTH = 100
-_TABLE_WIDTH = 240  # no row is ever folded; a terminal that is narrower folds it
+"""Columns of text that are pleasant to read."""
+_NARROWEST = 20
+_WORD = re.compile(r"\([^()]{1,30}\)|\S+")
+_GAP = 3
+"""Columns between two columns of a table."""
+
+
+def terminal_width() -> int:
+    """Return how many columns there are: $COLUMNS, else those of the terminal, else 80."""
+    return max(_NARROWEST, shutil.get_terminal_size().columns)
+
+
+def prose_width() -> int:
+    """Return how wide a paragraph is."""
+    return min(_PROSE_WIDTH, terminal_width())
 
 
 def format_table(table: Table, are_figures: bool = True) -> str:
-    """Return `table` as text without colours, as wide as it needs to be.
+    """Return `table` as text without colours, within the width of the terminal.
 
-    The columns after the first hold figures, and so stand to the right, unless `are_figures` is false.
+    Cells are folded between words where the columns need it. Where words would have to be broken each row
+    becomes a paragraph, with a line for each cell. The columns after the first hold figures, and so stand to
+    the right, unless `are_figures` is false.
     """
+    columns = [printable_line(column) for column in table.columns]
+    rows = [[printable_line(cell) for cell in row] for row in table.rows]
+    widths = _fit(columns, rows, terminal_width() - 1)
+    if widths is None:
+        return "\n" + "".join(_stack(columns, row) for row in rows)
+    return _lay_out(columns, rows, widths, are_figures)
+
+
+def _lay_out(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], are_figures: bool
+) -> str:
     import io  # noqa: PLC0415
 
     from rich import box  # noqa: PLC0415
@@ -28,14 +57,15 @@ def format_table(table: Table, are_figures: bool = True) -> str:
     from rich.table import Table as RichTable  # noqa: PLC0415
 
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(table.columns):
-        is_figure = are_figures and index > 0
-        grid.add_column(printable_line(column), justify="right" if is_figure else "left", no_wrap=index == 0)
-    for row in table.rows:
-        grid.add_row(*map(printable_line, row))
+    for index, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        grid.add_column(
+            _fold(column, width), justify="right" if are_figures and index > 0 else "left", width=width
+        )
+    for row in rows:
+        grid.add_row(*map(_fold, row, widths))
     console = Console(
         file=io.StringIO(),
-        width=_TABLE_WIDTH,
+        width=sum(widths) + _GAP * len(widths) + 2,
         color_system=None,
         legacy_windows=False,
         # Brackets and colons in a name are no markup, and no picture.
@@ -46,6 +76,51 @@ def format_table(table: Table, are_figures: bool = True) -> str:
     with console.capture() as captured:
         console.print(grid)
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+
+
+def _fit(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int] | None:
+    """Return the widths of the columns within `width`; None where a word would have to be broken."""
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    cells = [[column, *(row[index] for row in rows)] for index, column in enumerate(columns)]
+    widths = [max(map(cell_len, each)) for each in cells]
+    least = [max(cell_len(word) for cell in each for word in _WORD.findall(cell) or [""]) for each in cells]
+    # Names that were folded could not be told from two names.
+    least[0] = max([least[0], *(cell_len(row[0]) for row in rows)])
+    room = width - _GAP * (len(widths) - 1)
+    while sum(widths) > room:
+        spare = [each - fewest for each, fewest in zip(widths, least, strict=True)]
+        if max(spare) <= 0:
+            return None
+        widths[spare.index(max(spare))] -= 1
+    return widths
+
+
+def _fold(cell: str, width: int) -> str:
+    """Return a cell in lines of at most `width`; what stands in brackets stays together."""
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    if cell_len(cell) <= width:
+        return cell
+    lines: list[str] = []
+    for word in _WORD.findall(cell):
+        if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return "\n".join(lines)
+
+
+def _stack(columns: Sequence[str], row: Sequence[str]) -> str:
+    """Return a row as a paragraph: its name, and below it a line for each of the other cells."""
+    name, *cells = row
+    lines = textwrap.wrap(name, terminal_width(), break_on_hyphens=False) or [columns[0]]
+    for column, cell in zip(columns[1:], cells, strict=True):
+        lines += textwrap.wrap(
+            f"{column}: {cell}", terminal_width(), initial_indent="  ", subsequent_indent="    ",
+            break_on_hyphens=False,
+        )  # fmt: skip
+    return "\n".join(lines) + "\n"
 
 
 def format_number(value: float, unit: str = "") -> str:
@@ -74,7 +149,7 @@ def format_sample(sample: Sample, unit: str) -> str:
 def explain_cells(table: Table) -> str:
     """Return what stands in a table in the place of figures, a line for each kind."""
     shown = {cell for row in table.rows for cell in row[1:]}
-    return "".join(f"{cell}: {meaning}\n" for cell, meaning in _CELLS.items() if cell in shown)
+    return "".join(f"{wrap(f'{cell}: {meaning}')}\n" for cell, meaning in _CELLS.items() if cell in shown)
 
 
 def format_paths(directory: str | None, picture: Path | None) -> str:
@@ -85,10 +160,10 @@ def format_paths(directory: str | None, picture: Path | None) -> str:
 
 def wrap(text: str) -> str:
     """Return `text` folded to lines that are pleasant to read."""
-    return textwrap.fill(text, _PROSE_WIDTH)
+    return textwrap.fill(text, prose_width())
 
 
 def format_warnings(warnings: Sequence[str]) -> str:
     """Return warnings as they stand below a table."""
-    folded = (textwrap.wrap(warning, _PROSE_WIDTH, break_on_hyphens=False) for warning in warnings)
+    folded = (textwrap.wrap(warning, prose_width() - 2, break_on_hyphens=False) for warning in warnings)
     return "".join("! " + "\n  ".join(lines) + "\n" for lines in folded)

@@ -6,13 +6,12 @@ from typing import Any
 
 from bench import tour
 from bench.analysis.sides import split
-from bench.report import style
-from bench.report.html import Block, Page, Picture, Prose, Section
-from bench.report.run import finding, side_picture, tables
+from bench.report.html import Block, Page, Prose, Section
+from bench.report.run import charts, finding, tables
 from bench.report.run import text as run_text
 from bench.report.run.page import build_machine_section
-from bench.report.scenario import case_picture
 from bench.report.scenario import text as scenario_text
+from bench.report.scenario.page import build_drawn
 from bench.runs import timeline
 from bench.tour import Step
 
@@ -64,11 +63,12 @@ def _build_blocks(step: Step) -> Iterator[Block]:
     yield Prose(f"Measured: {_summarize(step)}")
     if step.incident is not None and step.incident.directory is not None:
         sides = split(step.incident, timeline.read(Path(step.incident.directory)))
-        yield Picture(style.render_svg(side_picture.draw, sides), _summarize(step))
+        yield charts.build_glance(sides)
+        yield charts.build_charts(sides)
         yield tables.build_result_table(step.incident)
         yield from (Prose(f"Warning: {warning}") for warning in run_text.summarize_warnings(step.incident))
     elif step.scenario is not None and step.measured is not None and step.measured.trials:
-        yield Picture(style.render_svg(case_picture.draw, step.scenario, step.measured), _summarize(step))
+        yield from build_drawn(step.scenario, step.measured)
         yield scenario_text.build_table(step.scenario, step.measured)
         yield from (
             Prose(f"Not measured: {refusal}") for refusal in scenario_text.summarize_refusals(step.measured)

@@ -18,7 +18,22 @@ if TYPE_CHECKING:
 
 _DIGITS = 6
 """Of a float: more would tell releases of numpy apart."""
-_HEADINGS_AND_PROSE = ("title", "h1", "h2", "h3", "p", "li", "dt", "dd", "summary", "footer", "th", "td")
+_HEADINGS_AND_PROSE = (
+    "title",
+    "h1",
+    "h2",
+    "h3",
+    "p",
+    "li",
+    "dt",
+    "dd",
+    "summary",
+    "footer",
+    "th",
+    "td",
+    "figcaption",
+)
+_INLINE = ("a", "b", "i", "input", "label")
 _SPACE = re.compile(r"\s+")
 
 
@@ -58,20 +73,22 @@ def json_lines(text: str) -> list[Any] | None:
 
 
 class Page(HTMLParser):
-    """A page as lines: its headings, sentences, tables and lists; a picture is what is said of it."""
+    """A page as lines: its headings, sentences, tables, lists and bars, and what its charts hold."""
 
     def __init__(self, document: str) -> None:
         super().__init__()
         self.lines: list[str] = []
         self._row: list[str] = []
         self._text: list[str] = []
+        self._is_data = False
         self.feed(document)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _INLINE:
+            return
         self._text = []
-        if tag == "img":
-            self.lines.append(f"img: {dict(attrs).get('alt')}")
+        self._is_data = dict(attrs).get("type") == "application/json"
         if tag in ("section", "details", "table", "script", "link"):
             self.lines.append(f"<{tag}>")
 
@@ -79,16 +96,37 @@ class Page(HTMLParser):
         self._text.append(data)
 
     def handle_endtag(self, tag: str) -> None:
+        if tag in _INLINE:
+            return
         text, self._text = "".join(self._text), []
         if tag in ("th", "td"):
             self._row.append(text.rstrip())
         elif tag == "tr":
             self.lines.append(f"row: {' | '.join(self._row)}")
             self._row = []
+        elif tag == "span":
+            self._row += [text.strip()] if text.strip() else []
+        elif tag == "div" and self._row:
+            self.lines.append(f"bar: {' | '.join(self._row)}")
+            self._row = []
+        elif tag == "script" and self._is_data:
+            self.lines.extend(_charts(json.loads(text)))
         elif tag == "pre":
             self.lines.extend(_preformatted(text))
         elif tag in _HEADINGS_AND_PROSE:
             self.lines.append(f"{tag}: {_SPACE.sub(' ', text).strip()}")
+
+
+def _charts(group: dict[str, Any]) -> Iterator[str]:
+    """Yield the sides of a group of charts, and of each of its lines what is drawn."""
+    yield f"sides: {', '.join(side['name'] + (' (void)' if side['void'] else '') for side in group['sides'])}"
+    for chart in group["charts"]:
+        marks = [mark["x"] if mark["y"] is None else mark["y"] for mark in chart["marks"]]
+        yield f"chart: {chart['unit']}, {chart['x']} by {chart['y']}, marks {marks}"
+        for line in chart["lines"]:
+            whose = group["sides"][line["side"]]["name"] + (f" {line['label']}" if line["label"] else "")
+            ys = [y for y in line["y"] if y is not None]
+            yield f"  line {whose}, trial {line['trial']}: {len(ys)} points, y {_summed(ys)}"
 
 
 def picture(figure: Figure) -> Iterator[str]:

@@ -30,7 +30,6 @@ from bench.report.html import (
     FactList,
     Glance,
     Page,
-    Picture,
     Prose,
     Section,
     Table,
@@ -44,7 +43,6 @@ BARS = BarChart(
 )
 CHART = Chart(HOSTILE, HOSTILE, [Line(0, [(0.0, 1.0)], label=HOSTILE)], marks=[Mark(HOSTILE, x=0.0, side=0)])
 HEAT = HeatMap(HOSTILE, HOSTILE, HOSTILE, HOSTILE, [HOSTILE], [(HOSTILE, [HeatCell(HOSTILE, 1.0)])])
-SVG = '<svg xmlns="http://www.w3.org/2000/svg"><text id="a">hello</text></svg>'
 
 
 class Read(HTMLParser):
@@ -108,7 +106,7 @@ def test_only_the_script_that_the_policy_names_runs_and_its_data_is_no_markup() 
     found = Read(document)
     assert found.open == []
     data, script = found.scripts
-    assert json.loads(data)["sides"] == [{"name": HOSTILE, "colour": 0, "void": False}]
+    assert json.loads(data)["sides"] == [{"name": HOSTILE, "colour": 0, "void": False, "dashes": 0}]
     assert [each.get("type") for each in found.named("script")] == ["application/json", None]
     (policy,) = (meta["content"] for meta in found.named("meta") if "http-equiv" in meta)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -145,18 +143,10 @@ def test_bars_begin_at_zero_and_dots_stand_between_powers_of_ten(
     assert [label for _, label in bars.ticks] == ticks
 
 
-def test_a_picture_is_inside_and_said_in_words() -> None:
-    (image,) = Read(render(page(Picture(SVG, HOSTILE)))).named("img")
-    kind, _, data = str(image["src"]).partition(",")
-    assert kind == "data:image/svg+xml;base64"
-    assert base64.b64decode(data).decode() == SVG
-    assert image["alt"] == HOSTILE
-
-
 def test_nothing_is_fetched_from_anywhere() -> None:
     document = render(
         page(
-            *(Prose("a"), Code("b"), FactList([("c", "d")]), Table(["e"], [["f"]]), Picture(SVG, "g")),
+            *(Prose("a"), Code("b"), FactList([("c", "d")]), Table(["e"], [["f"]])),
             *(BARS, HEAT, Charts([ChartSide("a", 0)], [CHART])),
         )
     )

@@ -157,3 +157,27 @@ def test_a_terminal_gets_the_line_and_is_left_clean(monkeypatch: pytest.MonkeyPa
     assert "trial 1/1 short: window" in stream.getvalue()
     assert "\x1b[33m" in stream.getvalue()  # yellow, past half of the ports
     assert stream.getvalue().endswith("\x1b[2K")  # erased
+
+
+def test_what_is_printed_between_two_lines_stands_on_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    with show_live(terminal) as live:
+        live.started(Path("results/x"), 1)
+        live.trial(1, Mode.SHORT, 1.0, 1.0)
+        live.clear()
+        terminal.write("printed\n")
+    before = terminal.getvalue().partition("printed")[0]
+    assert before.rpartition("set-up")[2].endswith("\x1b[2K")  # the line is gone, and the cursor at its begin
+
+
+def test_a_terminal_without_a_cursor_shows_no_live_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    terminal = Terminal()
+    with show_live(terminal) as live:
+        live.started(Path("results/x"), 1)
+        live.trial(1, Mode.SHORT, 1.0, 1.0)
+    assert "trial" not in terminal.getvalue()
+    assert "\x1b" not in terminal.getvalue()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,13 @@ import pytest
 
 from bench.report import html
 from bench.report.run.page import build_page
+from bench.report.scenario import page as scenario_page
+from bench.report.sweep import page as sweep_page
 from bench.runs import read
-from tests import needs
+from bench.runs.record import ScenarioTrial
+from bench.scenarios import catalogue
+from tests import made_up_sweep, needs
+from tests.made_up_sweep import CONNECTIONS, POOL_IDLE, POOLS
 from tests.synthetic import KEEPALIVE, SHORT, write
 
 if TYPE_CHECKING:
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.long
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+ROOT = Path(__file__).parent.parent.parent
 MOST_BYTES = 2 << 20
 DARK_PIXELS = """() => [...document.querySelectorAll('canvas')].map((canvas) => {
     const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -71,6 +77,40 @@ def test_it_is_drawn_whole(browser: Browser, saved: Path, width: int, scheme: st
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(23, 23, 22)")
     assert saved.stat().st_size < MOST_BYTES
+    assert seen == []
+    page.context.close()
+
+
+def _of_run(name: str) -> html.Page:
+    return build_page(read.read(ROOT / "results" / name))
+
+
+def _of_scenario() -> html.Page:
+    run = read.read(ROOT / "results" / "reference-chat")
+    assert isinstance(run.trials[0], ScenarioTrial)
+    return scenario_page.build_page(catalogue.load(run.scenario), run)
+
+
+PAGES: dict[str, Callable[[], html.Page]] = {
+    "run": lambda: _of_run("reference"),
+    "incident": lambda: _of_run("reference-incident-linger"),
+    "scenario": _of_scenario,
+    "sweep": lambda: sweep_page.build_page(made_up_sweep.run({POOL_IDLE: POOLS, CONNECTIONS: [16, 64]})),
+}
+TRACKS = """() => [...document.querySelectorAll('.bars')].map((figure) =>
+    new Set([...figure.querySelectorAll('.track')].map((track) => track.offsetWidth)).size)"""
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_every_kind_of_page_fits_a_phone_and_its_bars_are_of_one_scale(
+    browser: Browser, kind: str, tmp_path: Path
+) -> None:
+    html.save(PAGES[kind](), tmp_path / "page.html")
+    page, seen = visit(browser, tmp_path / "page.html", 390, "dark")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert set(page.evaluate(TRACKS)) <= {1}
+    assert len(page.query_selector_all("canvas")) == len(page.query_selector_all(".plot"))
+    assert (tmp_path / "page.html").stat().st_size < MOST_BYTES
     assert seen == []
     page.context.close()
 

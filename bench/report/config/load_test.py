@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 
 from bench.prove.load_test import CONNECTIONS, SIDES, Cost
-from bench.report.text_table import format_number
+from bench.report.text_table import format_number, prose_width
 
 _ROWS = (
     ("requests/s", "requests_per_s"),
@@ -16,7 +16,6 @@ _ROWS = (
     ("errors", "errors"),
 )
 _WIDTH = 14
-_PROSE_WIDTH = 98
 
 
 def format_costs(found: Sequence[Cost]) -> str:
@@ -39,7 +38,7 @@ def _format_cost(found: Cost) -> list[str]:
     for name, figure in _ROWS:
         values = [found.median(side, figure) for side in SIDES]
         lines.append(f"  {name:<24}" + "".join(f"{_format_value(value):>{_WIDTH}}" for value in values))
-    return [*lines, *textwrap.wrap(_summarize(found), _PROSE_WIDTH)]
+    return [*lines, *textwrap.wrap(_summarize(found), prose_width() - 2)]
 
 
 def _format_value(value: float | None) -> str:

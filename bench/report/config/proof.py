@@ -7,10 +7,10 @@ from bench.prove.balancing import Balancing
 from bench.prove.proof import LocationResult, Measurement, Proof
 from bench.prove.requests import Request
 from bench.report.config.proof_details import detail_rows
+from bench.report.text_table import prose_width
 from nginx.tree import Place
 from nginx.verdict import Verdict
 
-_WIDTH = 100
 _CLOSES = {"at-once": "at once", "never": "never"}
 _PLACES_SHOWN = 6
 _SERVERS_SHOWN = 6
@@ -189,7 +189,7 @@ def _summarize_witnesses(proof: Proof) -> str:
 def _wrapped(text: str, indent: str, hanging: int = 0) -> list[str]:
     return textwrap.wrap(
         text,
-        _WIDTH,
+        prose_width(),
         initial_indent=indent,
         subsequent_indent=indent + " " * hanging,
         break_long_words=False,

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bench.prove.remedies import AddedLine
 from bench.prove.upgrade import LocationUpgrade, Upgrade, per_thousand
+from bench.report.text_table import prose_width
 from nginx.finding import Finding
 from nginx.markdown_text import escape, format_code, format_prose, format_row
 from nginx.tree import Directive, Place
-
-_WIDTH = 100
 
 
 def format_upgrade(found: Upgrade) -> str:
@@ -18,7 +17,7 @@ def format_upgrade(found: Upgrade) -> str:
     if found.rejection is None:
         lines += [f"  {line}" for line in _location_lines(found.locations)]
         lines += [f"  {line}" for line in _edit_lines(found)]
-    lines += textwrap.wrap(summarize(found), _WIDTH, subsequent_indent="  ")
+    lines += textwrap.wrap(summarize(found), prose_width(), subsequent_indent="  ")
     return "\n".join(lines) + "\n"
 
 
@@ -171,7 +170,9 @@ def _edit_lines(found: Upgrade) -> Iterator[str]:
     if found.findings:
         yield "check finds under the newer nginx only:"
         for text in _format_findings(found.findings):
-            yield from textwrap.wrap(text, _WIDTH - 2, initial_indent="    ", subsequent_indent="      ")
+            yield from textwrap.wrap(
+                text, prose_width() - 2, initial_indent="    ", subsequent_indent="      "
+            )
     yield from (f"note: {note}" for note in found.notes)
 
 

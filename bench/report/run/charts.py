@@ -10,7 +10,7 @@ from bench.analysis.sides import Side
 from bench.report.charts import MOST_TRIALS, Bar, BarChart, Chart, Charts, ChartSide, Line, Mark
 from bench.report.html import Glance
 from bench.report.run import finding, series
-from bench.report.style import HOST_DASHES, ColouredSides
+from bench.report.style import HOSTS, ColouredSides
 from bench.report.text_table import format_number
 from bench.runs.record import Trial
 
@@ -18,6 +18,7 @@ _RATE = "requests_per_s"
 _REUSE = "upstream.requests_per_connection"
 _CPU, _CPU_BEFORE = "cpu_us_per_request.proxy", "cpu_us_per_request_before_cliff.proxy"
 _HINT = "Medians over the trials that count; the thin line goes from the least to the greatest of them."
+_SECONDS = "seconds from the first connect"
 _MANY_PORTS = 0.1
 """Share of the ports from which on it is worth a mark how many there are."""
 
@@ -114,7 +115,7 @@ def _drawn(side: Side) -> tuple[Trial, ...]:
 def _build_lines(
     rank: int, side: Side, trials: dict[int, series.Points], median: series.Points, host: str = ""
 ) -> Iterator[Line]:
-    dashes, label = (list(HOST_DASHES).index(host), f"on the {host}") if host else (0, "")
+    dashes, label = (HOSTS.index(host), f"on the {host}") if host else (0, "")
     invalid = {trial.trial for trial in side.trials if trial not in side.counted}
     shown = {trial.trial for trial in _drawn(side)}
     for number, points in trials.items():
@@ -133,21 +134,26 @@ def _build_rate_chart(sides: Sequence[Side]) -> Chart:
     marks = [*_mark_moments(sides, "half_range_passed_s", "half of the ports used")]
     marks += _mark_moments(sides, "exhausted_s", "all ports used")
     return Chart(
-        "Throughput", "requests per second", lines, x_label="seconds from the first connect", marks=marks
-    )
+        "Throughput", "requests per second", lines, x_label=_SECONDS, marks=marks,
+        shaded_until=_find_warmup(sides),
+    )  # fmt: skip
+
+
+def _find_warmup(sides: Sequence[Side]) -> float:
+    return max((trial.warmup_s for side in sides for trial in side.trials), default=0.0)
 
 
 def _mark_moments(sides: Sequence[Side], key: str, label: str) -> Iterator[Mark]:
     for index, side in enumerate(sides):
         moment_s = _median(side, f"ports.{key}")
         if moment_s is not None:
-            yield Mark(f"{side.name}: {label} after {format_number(moment_s, 's')} s", x=moment_s, side=index)
+            yield Mark(label, f"{format_number(moment_s, 's')} s", x=moment_s, side=index)
 
 
 def _build_time_wait_chart(sides: Sequence[Side]) -> Chart:
     lines: list[Line] = []
     for index, side in enumerate(sides):
-        for host in HOST_DASHES:
+        for host in HOSTS:
             found = series.collect_points(side, side.trials, host, lambda row: row.time_wait)
             if not any(value for points in found.values() for _, value in points):
                 continue
@@ -163,8 +169,8 @@ def _build_time_wait_chart(sides: Sequence[Side]) -> Chart:
         Mark(f"all {tuples:,} ports: connect() fails", y=tuples),
     )
     return Chart(
-        "TIME_WAIT", "sockets", lines, x_label="seconds from the first connect",
-        marks=marks if tuples else (), merge="max",
+        "TIME_WAIT", "sockets", lines, x_label=_SECONDS, marks=marks if tuples else (), merge="max",
+        shaded_until=_find_warmup(sides),
     )  # fmt: skip
 
 

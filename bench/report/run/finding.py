@@ -3,8 +3,8 @@
 What may be said is decided in bench/analysis/claims.py; nothing here quotes a figure that is void or mixed.
 """
 
-import textwrap
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from bench import units
 from bench.analysis import claims, metrics
@@ -14,8 +14,6 @@ from bench.report.run import target
 from bench.report.text_table import format_number
 from bench.runs.record import Run
 
-_SMALL_PRINT_WIDTH = 200
-"""Characters of the picture's small print that fit on one of its lines."""
 _NOTHING = "No trial was finished"
 _TOO_BUSY = "this machine was too busy for rates and times; connections and CPU per request stand"
 
@@ -89,14 +87,14 @@ def format_headline(sides: Sequence[Side]) -> list[str]:
 
 
 def format_stamp(sides: Sequence[Side]) -> str:
-    """Return what is written across a picture in which no rate counts; nothing where one does."""
+    """Return what stands above a picture in which no rate counts; nothing where one does."""
     if any(side.counted for side in sides) or not any(side.trials for side in sides):
         return ""
     stands = any(side.counted_for(metrics.named("ports.used_peak")) for side in sides)
     return "rates and times are void" if stands else "void"
 
 
-def format_conditions(sides: Sequence[Side]) -> str:
+def format_conditions(sides: Sequence[Side]) -> list[str]:
     """Return the small print of the picture: what was measured, where, how often, and what differs."""
     trials, runs = [trial for side in sides for trial in side.trials], [side.run for side in sides]
     subjects = sorted({f"{trial.subject.name} {trial.subject.version}" for trial in trials})
@@ -110,10 +108,9 @@ def format_conditions(sides: Sequence[Side]) -> str:
         f"lab: {', '.join(labs)}",
         f"kernel: {', '.join(kernels)}",
         f"client connections: {', '.join(map(str, loads))}",
-        "thin lines: single trials; bold: their median",
+        "thin lines: single trials; bold: their median; bars: the median, with the least and the greatest",
     )
-    differing = textwrap.fill("  ·  ".join(_describe_sides(sides)), _SMALL_PRINT_WIDTH)
-    return "  ·  ".join(facts) + "\n" + differing
+    return ["  ·  ".join(facts), "  ·  ".join(_describe_sides(sides))]
 
 
 def _describe_sides(sides: Sequence[Side]) -> list[str]:
@@ -125,9 +122,18 @@ def _describe_sides(sides: Sequence[Side]) -> list[str]:
         facts = [f"{len(side.counted)} of {len(side.trials)} trials count"]
         facts += [side.mode] if side.name not in (side.mode, label(side.mode, side.run)) else []
         if lettered:
-            facts += [f"{key.removeprefix('plan.')} {row[index]}" for key, row in different.items()]
+            facts += [
+                f"{key.removeprefix('plan.')} {_format_value(row[index])}" for key, row in different.items()
+            ]
         lines.append(f"{side.name}: {', '.join(facts)}")
     return lines
+
+
+def _format_value(value: Any) -> str:
+    """Return a value of a plan in words."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "not set" if value is None else str(value)
 
 
 # -- the figures

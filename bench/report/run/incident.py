@@ -10,14 +10,15 @@ from bench import units
 from bench.analysis import claims, metrics
 from bench.analysis.claims import Sample
 from bench.plan.run_plan import IDIOMS, SUBJECTS
-from bench.report.html import Table
+from bench.report import sheet
+from bench.report.charts import Bar, BarChart, ChartSide
+from bench.report.html import Glance, Table
 from bench.report.run import text
-from bench.report.style import HOLDER_COLOURS, INK, QUIET, draw_title
+from bench.report.style import HOLDER_RANKS
 from bench.report.text_table import format_number, format_paths, format_table, format_warnings, wrap
 from bench.runs.record import UNSEEN, Run, Trial
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PICTURE = "incident"
@@ -30,10 +31,11 @@ _COLUMNS = (
     "TIME_WAIT backend",
     "invalid",
 )
-_ON_CLIFF = "requests/s: before half of the ports were used, where a trial used so many.\n"
-_ON_INVALID = """! rates and latencies of invalid trials are void; connections and TIME_WAIT stand.
-  `bench show` on either folder says why each trial is invalid.
-"""
+_ON_CLIFF = "requests/s: before half of the ports were used, where a trial used so many."
+_ON_INVALID = (
+    "rates and latencies of invalid trials are void; connections and TIME_WAIT stand. `bench show` on either"
+    " folder says why each trial is invalid."
+)
 _HOLDERS = {
     "proxy": "the proxy holds TIME_WAIT, and loses a port with each",
     "backend": "the backend holds it",
@@ -92,7 +94,11 @@ def build_rows(run: Run) -> list[SubjectRow]:
 
 def format_title(run: Run) -> str:
     """Return what a run of the incident is."""
-    return f"{len(run.subjects)} configurations side by side; the backend {_describe_close(get_close(run))}"
+    return f"{_count_configurations(run)}; the backend {_describe_close(get_close(run))}"
+
+
+def _count_configurations(run: Run) -> str:
+    return f"{len(run.subjects)} configurations side by side"
 
 
 def summarize(run: Run) -> str:
@@ -170,9 +176,9 @@ def format_tables(runs: Sequence[Run]) -> str:
     """Return the tables as text, one for each way in which the backend closes, each with its summary."""
     parts = [f"{format_table(build_table(run))}\n{wrap(summarize(run))}\n" for run in runs]
     if any(claims.crossed_cliff(trial) for run in runs for trial in run.trials):
-        parts.append(_ON_CLIFF)
+        parts.append(f"{wrap(_ON_CLIFF)}\n")
     if any(row.invalid for run in runs for row in build_rows(run)):
-        parts.append(_ON_INVALID)
+        parts.append(format_warnings([_ON_INVALID]))
     return "\n".join(parts)
 
 
@@ -201,56 +207,40 @@ def format_run(run: Run, picture: Path | None = None) -> str:
     return f"{format_tables([run])}{warnings}\n{format_paths(run.directory, picture)}"
 
 
+def build_bars(runs: Sequence[Run]) -> Glance:
+    """Return the rates, a panel for each way in which the backend closes, coloured by who holds TIME_WAIT."""
+    parts = [build_rows(run) for run in runs]
+    held = {row.holder for shown in parts for row in shown}
+    legend = [ChartSide(text, HOLDER_RANKS[holder]) for holder, text in _HOLDERS.items() if holder in held]
+    crossed = any(claims.crossed_cliff(trial) for run in runs for trial in run.trials)
+    before = " before half of the ports were used" if crossed else ""
+    unit = f"requests/s{before}; in brackets: upstream connections per request; colour: who holds TIME_WAIT"
+    charts = [
+        BarChart(f"The backend {_describe_close(get_close(run))}", unit, list(map(_build_bar, shown)))
+        for run, shown in zip(runs, parts, strict=True)
+    ]
+    return Glance(charts, _IDIOMS, legend)
+
+
 def draw(runs: Sequence[Run]) -> "Figure":
     """Return the picture: a panel of bars for each way in which the backend closes."""
-    from matplotlib.figure import Figure  # noqa: PLC0415
-    from matplotlib.patches import Patch  # noqa: PLC0415
-
-    parts = [build_rows(run) for run in runs]
-    height = 2.2 + 0.3 * max(map(len, parts))
-    figure = Figure(figsize=(14, height), layout="constrained")
-    panels = figure.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0]
-    for axes, run, shown in zip(panels, runs, parts, strict=True):
-        _draw(axes, get_close(run), shown)
-    panels[0].invert_yaxis()  # the panels share it
-    held = {row.holder for shown in parts for row in shown}
-    marks = [
-        Patch(color=HOLDER_COLOURS[side], label=label) for side, label in _HOLDERS.items() if side in held
-    ]
-    figure.legend(
-        handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=9.5, title=_IDIOMS
+    bars = build_bars(runs)
+    return sheet.compose(
+        [format_title(runs[0])], "", None, bars.blocks, small_print=[_IDIOMS], legend=bars.legend
     )
-    return figure
+
+
+def _build_bar(row: SubjectRow) -> Bar:
+    values, per_request = row.rates.values, f"({row.per_request:.2g})"
+    colour = HOLDER_RANKS[row.holder]
+    if not values:
+        return Bar(row.name, None, f"- {per_request}", colour=colour)
+    rate = "void" if row.rate is None else f"{row.rate:,.0f}"
+    middle, span = statistics.median(values), (min(values), max(values))
+    return Bar(row.name, middle, f"{rate} {per_request}", *span, colour, is_void=row.rate is None)
 
 
 def _describe_close(how: str) -> str:
     """Return in words how the backend closes."""
     kind, _, time = how.partition(":")
     return f"lingers for {time} before it closes" if kind == "linger" else "closes at once"
-
-
-def _draw(axes: "Axes", how: str, shown: Sequence[SubjectRow]) -> None:
-    crossed = any(claims.crossed_cliff(trial) for row in shown for trial in row.trials)
-    before = " before half of the ports were used" if crossed else ""
-    draw_title(
-        axes,
-        f"The backend {_describe_close(how)}",
-        f"requests/s{before}; upstream connections per request; who holds TIME_WAIT",
-    )
-    places = range(len(shown))
-    for place, row in zip(places, shown, strict=True):
-        values = row.rates.values or (0.0,)
-        colour, middle = HOLDER_COLOURS[row.holder], statistics.median(values)
-        note = f"{row.per_request:.2g} per request, {row.holder}"
-        if row.rate is None:
-            axes.barh(place, middle, 0.68, fill=False, edgecolor=colour, hatch="//")
-            label = f"  void   {note}"
-        else:
-            axes.barh(place, middle, 0.68, color=colour)
-            axes.plot([min(values), max(values)], [place, place], color=INK, linewidth=1)
-            label = f"  {row.rate:,.0f}   {note}"
-        axes.text(max(values), place, label, va="center", fontsize=7.5, color=QUIET)
-    axes.set_yticks(places, [row.name for row in shown], fontsize=8.5)
-    axes.margins(x=0.42)
-    axes.set_xlim(left=0)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.sides import split
+from bench.analysis import compare, metrics
+from bench.analysis.sides import Side, split
 from bench.plan import flags, toml
-from bench.report import style
-from bench.report.html import Block, Code, FactList, Page, Picture, Prose, Section, Table
+from bench.report import comparison
+from bench.report.html import Block, Code, FactList, Page, Prose, Section, Table
 from bench.report.run import charts, finding, incident, tables, text
 from bench.runs import timeline
 from bench.runs.record import Run, ScenarioRun
@@ -49,7 +50,24 @@ def build_page(run: Run) -> Page:
         warnings=[*text.summarize_warnings(run), *run.damage],
         sections=list(_sections(run, found)),
         started=run.started,
+        certainty=format_certainty(split(run)) if run.trials and len(run.subjects) < 2 else "",
     )
+
+
+def format_certainty(sides: Sequence[Side]) -> str:
+    """Return how many trials stand behind the title, and what a test says of the difference.
+
+    The figure that is tested is the proxy's CPU per request: it means the same with and without a cliff.
+    """
+    counted = [f"{len(side.counted)} of {len(side.trials)} trials of {side.name} count" for side in sides]
+    text = f"{'; '.join(counted)}."
+    if {side.mode for side in sides} != {"short", "keepalive"} or len(sides) != 2:
+        return text
+    short, keepalive = sorted(sides, key=lambda side: side.mode, reverse=True)
+    is_cut = any(map(finding.has_cliff, sides))
+    metric = metrics.named(f"cpu_us_per_request{'_before_cliff' if is_cut else ''}.proxy")
+    cell = compare.compare((short, keepalive)).row(metric.key).cells[1]
+    return f"{text} CPU of the proxy per request, to short: {comparison.format_answer(cell, metric.unit)}."
 
 
 def _find_of_modes(run: Run) -> _Finding:
@@ -60,7 +78,7 @@ def _find_of_modes(run: Run) -> _Finding:
 
 def _find_of_subjects(run: Run) -> _Finding:
     sentence = incident.summarize(run)
-    drawn: list[Block] = [Picture(style.render_svg(incident.draw, [run]), sentence)]
+    drawn: list[Block] = [incident.build_bars([run])]
     return _Finding(incident.format_title(run), sentence, drawn, incident.build_table(run))
 
 

@@ -1,5 +1,6 @@
 """Tables and sentences as plain text: a run's result, the list of runs. No printing."""
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +9,17 @@ from typing import TYPE_CHECKING
 from bench.analysis.sides import label, split
 from bench.report.html import Table
 from bench.report.run import finding, tables, target
-from bench.report.text_table import explain_cells, format_paths, format_table, format_warnings, wrap
+from bench.report.text_table import (
+    explain_cells,
+    format_paths,
+    format_table,
+    format_warnings,
+    prose_width,
+    wrap,
+)
 from bench.runs.read import Listed
 from bench.runs.record import Run, Trial
+from nginx.printable import printable_line
 
 if TYPE_CHECKING:
     from bench.doctor import Check
@@ -86,9 +95,15 @@ def format_list(found: Sequence[Listed], root: Path) -> str:
 def format_checks(found: "Sequence[Check]") -> str:
     """Return what `bench doctor` prints: each check with its state, and below it what to change."""
     signs = {"ok": "ok", "warn": "! ", "fail": "NO", "missing": "- "}
-    lines = []
+    lines: list[str] = []
     for check in found:
-        lines.append(f"{signs[check.status]}  {check.name:<22} {check.value}")
+        lines += _fold(f"{signs[check.status]}  {check.name:<22} ", check.value)
         if check.remedy:
-            lines.append(f"{'':<26}-> {check.remedy}")
+            lines += _fold(f"{'':<26}-> ", check.remedy)
     return "\n".join(lines) + "\n"
+
+
+def _fold(head: str, text: str) -> list[str]:
+    """Return a text behind its head, folded beside it."""
+    folded = textwrap.wrap(printable_line(text), max(20, prose_width() - len(head)), break_on_hyphens=False)
+    return [f"{head if index == 0 else ' ' * len(head)}{line}" for index, line in enumerate(folded or [""])]

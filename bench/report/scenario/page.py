@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 from bench.experiment.definition import Scenario
 from bench.plan import toml
-from bench.report import style
-from bench.report.html import Code, Page, Picture, Prose, Section, Table
+from bench.report.html import Block, Code, Glance, Page, Prose, Section, Table
 from bench.report.run.page import build_data_section, build_machine_section
-from bench.report.scenario import case_picture, text
+from bench.report.scenario import charts, text
 from bench.runs.record import ScenarioRun
+
+_HINT = "Medians over the trials; the thin line goes from the least to the greatest."
 
 
 def build_page(scenario: Scenario, run: ScenarioRun) -> Page:
@@ -23,10 +24,18 @@ def build_page(scenario: Scenario, run: ScenarioRun) -> Page:
     )
 
 
+def build_drawn(scenario: Scenario, run: ScenarioRun) -> Iterator[Block]:
+    """Yield what is drawn of a run: its bars, then its lines."""
+    bars, lines = charts.build_bars(scenario, run), charts.build_charts(scenario, run)
+    if bars:
+        yield Glance(bars, _HINT)
+    if lines.charts:
+        yield lines
+
+
 def _sections(scenario: Scenario, run: ScenarioRun) -> Iterator[Section]:
     if run.trials:
-        drawn = style.render_svg(case_picture.draw, scenario, run)
-        yield Section("", [Picture(drawn, text.summarize(scenario, run))])
+        yield Section("", list(build_drawn(scenario, run)))
     refused = [Prose(f"Not measured: {refusal}") for refusal in text.summarize_refusals(run)]
     yield Section("The figures", [text.build_table(scenario, run), *refused])
     variants = [(variant.name, variant.summary) for variant in scenario.variants]

@@ -23,8 +23,8 @@ from bench.runs.record import ScenarioRun
 def format_run(scenario: Scenario, run: ScenarioRun, picture: Path | None = None) -> str:
     """Return what `bench scenario run` and `bench show` print."""
     table = build_table(scenario, run)
-    parts = [f"{scenario.title}\n", format_table(table), explain_cells(table)]
-    parts += [f"- {refusal}\n" for refusal in summarize_refusals(run)]
+    parts = [f"{wrap(scenario.title)}\n", format_table(table), explain_cells(table)]
+    parts += [f"{wrap(f'- {refusal}')}\n" for refusal in summarize_refusals(run)]
     parts += [format_warnings(summarize_warnings(run)), "\n", wrap(summarize(scenario, run)), "\n\n"]
     return "".join([*parts, format_paths(run.directory, picture)])
 

@@ -1,17 +1,17 @@
 """Build the page of a sweep: what bends where, the pictures, the table, and all of it as data."""
 
-from collections.abc import Sequence
-from typing import Literal
+import math
+from collections.abc import Iterator, Sequence
 
 from bench.analysis import knee, sweep
 from bench.analysis.sweep import Curve, Point, SweepFigure
 from bench.plan import toml
 from bench.plan.grid import Axis
-from bench.report import style
-from bench.report.charts import Chart, Charts, ChartSide, HeatCell, HeatMap, Line
-from bench.report.html import Code, FactList, Page, Picture, Prose, Section
+from bench.report.charts import Chart, Charts, ChartSide, HeatCell, HeatMap, Line, Mark
+from bench.report.html import Code, FactList, Page, Prose, Section
 from bench.report.run import page as run_page
 from bench.report.run import tables
+from bench.report.style import PALETTE
 from bench.report.sweep import picture, search_text, text
 from bench.report.text_table import format_number
 from bench.runs.sweep_trial import SweepRun
@@ -39,37 +39,6 @@ def build_page(run: SweepRun) -> Page:
     )
 
 
-def _build_charts(run: SweepRun, axis: Axis) -> Charts | Picture:
-    """Return the figures along an axis of numbers as charts, along another as a picture."""
-    figures = sweep.figures(run)
-    curves = [sweep.curves(run, axis, figure) for figure in figures]
-    if not all(curve.is_numeric for curve in curves[0]):
-        draw = picture.Draw(axis)
-        return Picture(style.render_svg(draw, run), draw.label)
-    values = [float(value) for value in axis.values]
-    scale: Literal["linear", "log"] = "log" if knee.is_logarithmic(values) and min(values) > 0 else "linear"
-    charts = [
-        Chart(figure.title, "", _build_lines(found), x=scale, x_label=axis.name)
-        for figure, found in zip(figures, curves, strict=True)
-    ]
-    sides = [ChartSide(curve.label or "median", index) for index, curve in enumerate(curves[0])]
-    return Charts(sides, charts, "Medians over the trials that count; a cell without one has no point.")
-
-
-def _build_lines(curves: Sequence[Curve]) -> list[Line]:
-    return [
-        Line(
-            index,
-            sorted(
-                (float(value), point.center)
-                for value, point in zip(curve.values, curve.points, strict=True)
-                if point.center is not None
-            ),
-        )
-        for index, curve in enumerate(curves)
-    ]
-
-
 def _build_heat_map(run: SweepRun, figure: SweepFigure) -> HeatMap:
     across, down = sweep.axes_by_length(run)
     points = sweep.points(run, figure)
@@ -93,10 +62,47 @@ def _build_cell(point: Point | None, figure: SweepFigure) -> HeatCell:
     return HeatCell(f"{format_number(point.center, figure.unit)}{mark}", point.center)
 
 
+def _build_charts(run: SweepRun, axis: Axis) -> Charts:
+    """Return a chart for each figure over the values of an axis: a line for each curve."""
+    every = list(axis.values)
+    figures = sweep.figures(run)
+    curves = {figure.title: sweep.curves(run, axis, figure) for figure in figures}
+    is_numeric = all(curve.is_numeric for each in curves.values() for curve in each)
+    places = knee.positions(every) if is_numeric else [float(index) for index in range(len(every))]
+    at = dict(zip(map(str, every), places, strict=True))
+    charts = [
+        Chart(
+            figure.title, figure.unit, [_build_line(index, curve, at) for index, curve in enumerate(drawn)],
+            x="linear", x_label=axis.name, ticks=[(at[str(value)], axis.format(value)) for value in every],
+            marks=list(_mark_bend(axis, drawn, at)), is_sparse=True, is_scattered=not is_numeric,
+        )
+        for figure, drawn in zip(figures, curves.values(), strict=True)
+    ]  # fmt: skip
+    first = next(iter(curves.values()), [])
+    names = [ChartSide(curve.label or "all", index % len(PALETTE)) for index, curve in enumerate(first)]
+    return Charts(names, charts, "Medians over the trials that count; a gap: no trial counts.")
+
+
+def _build_line(index: int, curve: Curve, at: dict[str, float]) -> Line:
+    """Return a curve; a point without a figure is a gap, since nothing is known of what lies there."""
+    pairs = zip(curve.values, curve.points, strict=True)
+    return Line(index, [(at[str(v)], math.nan if p.center is None else p.center) for v, p in pairs])
+
+
+def _mark_bend(axis: Axis, drawn: Sequence[Curve], at: dict[str, float]) -> Iterator[Mark]:
+    bend = drawn[0].bend() if len(drawn) == 1 else None
+    if bend is not None and bend.knee is not None:
+        value = next(each for each in axis.values if each == bend.knee.at)
+        yield Mark(f"{bend.knee.kind} at {axis.format(value)}", x=at[str(value)])
+
+
 def _sections(run: SweepRun, sentences: list[str]) -> list[Section]:
-    axes = sweep.grid_of(run).axes
-    drawn = [Section(f"The figures along {axis.name}", [_build_charts(run, axis)]) for axis in axes]
-    if len(axes) == 2:
+    drawn = [
+        Section(f"The figures along {axis.name}", [_build_charts(run, axis)])
+        for axis in sweep.grid_of(run).axes
+        if run.trials
+    ]
+    if len(sweep.grid_of(run).axes) == 2:
         drawn.append(Section("Both axes", [_build_heat_map(run, each) for each in picture.heat_figures(run)]))
     varied = [(axis.name, ", ".join(map(axis.format, axis.values))) for axis in sweep.grid_of(run).axes]
     return [

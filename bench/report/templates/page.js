@@ -4,7 +4,7 @@
   const PERCENTS = [50, 90, 99, 99.9, 99.99, 99.999];
   const DASHES = [[], [8, 4], [2, 3], [6, 2, 2, 2], [12, 4], [3, 3]];
   const HEIGHT = 280;
-  const PERCENT_WIDTH = 58;
+  const LABEL_WIDTH = 58;
   const groups = [];
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -25,6 +25,8 @@
 
   function formatX(chart, x) {
     if (chart.x === "percentile") return `${Number((100 * (1 - 1 / x)).toPrecision(6))} %`;
+    const tick = chart.ticks.find(([at]) => Math.abs(at - x) < 1e-9);
+    if (tick) return tick[1];
     return chart.x === "seconds" ? `${x.toFixed(1)} s` : format(x);
   }
 
@@ -33,17 +35,22 @@
     return group.shown.has(line.side) && ofTrial;
   }
 
-  function describeSeries(group, line) {
+  function choosePaths(chart) {
+    if (chart.scattered) return () => null;
+    return chart.step ? uPlot.paths.stepped({ align: 1 }) : undefined;
+  }
+
+  function describeSeries(group, chart, line) {
     const isMedian = line.trial === null;
     return {
       stroke: sideColour(group, line.side),
       width: isMedian ? 2.4 : 1,
       alpha: isMedian ? 1 : 0.5,
       dash: line.void ? [3, 5] : DASHES[line.dashes % DASHES.length],
-      spanGaps: true,
+      spanGaps: !chart.sparse,
       show: isShown(group, line),
-      points: { show: false },
-      paths: line.step ? uPlot.paths.stepped({ align: 1 }) : undefined,
+      points: { show: chart.sparse, size: 7, fill: sideColour(group, line.side) },
+      paths: choosePaths(chart),
     };
   }
 
@@ -57,12 +64,12 @@
     return found.filter((value) => value >= low * 0.999 && value <= high * 1.001);
   }
 
-  // Percentiles whose labels do not touch: on a narrow screen not all of them have room.
+  // Ticks whose labels do not touch: on a narrow screen not all of them have room.
   function keepApart(u, values) {
     const kept = [];
     values.forEach((value) => {
       const before = kept[kept.length - 1];
-      if (before === undefined || u.valToPos(value, "x") - u.valToPos(before, "x") >= PERCENT_WIDTH) kept.push(value);
+      if (before === undefined || u.valToPos(value, "x") - u.valToPos(before, "x") >= LABEL_WIDTH) kept.push(value);
     });
     return kept;
   }
@@ -72,6 +79,10 @@
     const x = { ...look, label: chart.xLabel || null, labelSize: 22, size: 36, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif" };
     if (chart.x === "percentile") {
       x.splits = (u, axis, low, high) => keepApart(u, PERCENTS.map((p) => 1 / (1 - p / 100)).filter((v) => v >= low && v <= high * 1.001));
+      x.values = (u, splits) => splits.map((v) => formatX(chart, v));
+      x.filter = (u, splits) => splits;
+    } else if (chart.ticks.length) {
+      x.splits = (u, axis, low, high) => keepApart(u, chart.ticks.map(([at]) => at).filter((at) => at >= low && at <= high));
       x.values = (u, splits) => splits.map((v) => formatX(chart, v));
       x.filter = (u, splits) => splits;
     } else if (chart.x !== "seconds") {
@@ -118,6 +129,17 @@
       }
       ctx.stroke();
     });
+    ctx.restore();
+  }
+
+  function shade(u, chart) {
+    if (!chart.shaded) return;
+    const { ctx, bbox } = u;
+    const left = Math.max(bbox.left, u.valToPos(0, "x", true));
+    const right = Math.min(bbox.left + bbox.width, u.valToPos(chart.shaded, "x", true));
+    ctx.save();
+    ctx.fillStyle = colour("--shade");
+    if (right > left) ctx.fillRect(left, bbox.top, right - left, bbox.height);
     ctx.restore();
   }
 
@@ -171,8 +193,9 @@
       cursor: { y: false, points: { size: 6 }, sync: { key: `${group.key} ${chart.x}`, setSeries: false }, drag: { x: true, y: false, setScale: false } },
       scales: describeScales(chart),
       axes: describeAxes(chart),
-      series: [{}, ...chart.lines.map((line) => describeSeries(group, { ...line, step: chart.step }))],
+      series: [{}, ...chart.lines.map((line) => describeSeries(group, chart, line))],
       hooks: {
+        drawClear: [(u) => shade(u, chart)],
         draw: [(u) => drawMarks(u, group, chart)],
         setCursor: [(u) => readOut(group, chart, u.cursor.idx === undefined ? null : u.cursor.idx)],
         setSelect: [(u) => {

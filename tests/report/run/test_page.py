@@ -37,6 +37,10 @@ def test_the_finding_comes_first(run: Run) -> None:
         " before half of the ports are used; after it short falls to 398/s"
     )
     assert page.sentence.startswith("Short opened 16,")
+    assert page.certainty.startswith(
+        "2 of 2 trials of short count; 2 of 2 trials of keepalive count. CPU of the proxy per request, to"
+        " short: 0.239x: cannot tell"
+    )
     assert page.warnings == []
     glance, drawn = page.sections[0].blocks
     assert isinstance(glance, Glance)
@@ -152,7 +156,7 @@ def test_a_run_of_many_subjects_tells_them_apart(run: Run) -> None:
     (table,) = _tables(page, "The figures")
     assert [row[0] for row in table.rows] == ["nginx 1.22.1 default", "nginx 1.22.1 full"]
     command = section(page, "How to measure it again").blocks[0]
-    assert command == Code("bench incident --trials 2 --duration 6")
+    assert command == Code("bench incident --trials 2 --duration 2.5")
 
 
 def test_a_name_or_a_warning_never_becomes_markup(run: Run) -> None:

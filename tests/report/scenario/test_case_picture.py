@@ -26,5 +26,5 @@ def test_an_illustration_is_drawn_only_where_there_is_nothing_else(
     trials = tuple(trial(number, variant) for number, variant in enumerate(variants, 1))
     scenario = replace(ILLUSTRATED, conclude=lambda summary: "Tea.")
     figure = case_picture.draw(scenario, ScenarioRun({"scenario": "tea"}, {}, "now", trials))
-    names = {label.get_text() for axes in figure.axes for label in axes.get_yticklabels()}
+    names = {text.get_text() for text in figure.texts}
     assert names & set(variants) == drawn

@@ -1,0 +1,129 @@
+"""Draw one panel with matplotlib: lines over an axis, bars from zero, or dots on a logarithmic axis.
+
+Only the axes are drawn here, with the labels of their ticks; all other text is the sheet's.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from bench.report.charts import Bar, BarChart, Chart, ChartSide, Line, Points
+from bench.report.style import DASHES, FAINT, INK, PALETTE, QUIET, SHADE, VOID_DASHES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_PERCENTS = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
+_MOST_TICKS = 6
+
+
+def draw_chart(axes: "Axes", chart: Chart, sides: Sequence[ChartSide]) -> None:
+    """Draw the lines of `chart`: single trials thin, the median bold, what does not count dotted."""
+    if chart.x in ("percentile", "log"):
+        axes.set_xscale("log")
+    if chart.y == "log":
+        axes.set_yscale("log")
+    for line in chart.lines:
+        _draw_line(axes, chart.select_points(line), line, sides[line.side], chart.is_step)
+    axes.autoscale_view()
+    _set_ranges(axes, chart)
+    for mark in chart.marks:
+        colour = INK if mark.side is None else PALETTE[sides[mark.side].colour % len(PALETTE)]
+        if mark.x is not None:
+            axes.axvline(mark.x, color=colour, lw=1.1, ls=(0, (2, 2)), zorder=1)
+        if mark.y is not None:
+            axes.axhline(mark.y, color=colour, lw=1.1, ls=(0, (4, 3)), zorder=2)
+    if chart.shaded_until:
+        axes.axvspan(0, chart.shaded_until, color=SHADE, lw=0, zorder=0)
+    axes.set_xlabel(chart.x_label, size=8.5, labelpad=2)
+    axes.tick_params(labelsize=8.5)
+    axes.grid(axis="both" if chart.y == "log" else "y", color=FAINT, lw=0.8)
+    axes.set_axisbelow(True)
+
+
+def draw_bars(axes: "Axes", chart: BarChart) -> None:
+    """Draw the magnitudes of `chart`, the first at the top, each with its least and greatest value."""
+    for place, drawn in enumerate(chart.drawn):
+        bar, end = drawn.bar, drawn.end
+        if end is not None:
+            (_draw_dot if chart.ticks else _draw_bar)(axes, place, end, bar)
+        if drawn.low is not None and drawn.high is not None and drawn.low < drawn.high and not bar.is_void:
+            colour, width = (_colour(bar.colour), 2.4) if chart.ticks else (INK, 1.1)
+            axes.plot([drawn.low, drawn.high], [place, place], color=colour, lw=width, solid_capstyle="butt")
+    axes.set_xlim(0, 100)
+    axes.set_ylim(len(chart.rows) - 0.5, -0.5)
+    axes.set_yticks([])
+    axes.set_xticks([at for at, _ in chart.ticks], [label for _, label in chart.ticks], size=8)
+    axes.tick_params(axis="x", length=0, pad=3)
+    axes.grid(axis="x", color=FAINT, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["bottom", "right", "top"]].set_visible(False)
+    axes.spines["left"].set_visible(not chart.ticks)
+
+
+def list_mark_lines(chart: Chart) -> Iterator[str]:
+    """Yield the legend of what is marked in a chart, each kind of mark once."""
+    lines = [line for line in chart.lines if line.label]
+    by_label = {line.label: ("solid", "dashed", "dotted")[line.dashes % 3] for line in lines}
+    if by_label:
+        yield "; ".join(f"{dashes}: {label}" for label, dashes in by_label.items())
+    labels = list(dict.fromkeys(mark.label for mark in chart.marks))
+    for label in labels:
+        marks = [mark for mark in chart.marks if mark.label == label]
+        ats = list(
+            dict.fromkeys(mark.at for mark in sorted(marks, key=lambda mark: mark.x or 0.0) if mark.at)
+        )
+        moments = f" after {' to '.join((ats[0], ats[-1]) if len(ats) > 1 else ats)}" if ats else ""
+        yield f"{'vertical' if marks[0].x is not None else 'dashed'} line: {label}{moments}"
+    if chart.shaded_until:
+        yield "grey: warm-up"
+
+
+def _draw_line(axes: "Axes", points: Points, line: Line, side: ChartSide, is_step: bool) -> None:
+    if not points:
+        return
+    x, y = zip(*points, strict=True)
+    is_bold = line.trial is None and not line.is_void
+    axes.plot(
+        x, y, color=_colour(side.colour), lw=2.2 if is_bold else 0.8, alpha=1.0 if is_bold else 0.5,
+        ls=VOID_DASHES if line.is_void else DASHES[line.dashes % len(DASHES)],
+        zorder=4 if is_bold else 3, drawstyle="steps-post" if is_step else "default",
+    )  # fmt: skip
+
+
+def _set_ranges(axes: "Axes", chart: Chart) -> None:
+    xs = [x for line in chart.lines for x, _ in line.points]
+    ys = [y for line in chart.lines for _, y in line.points]
+    levels = [mark.y for mark in chart.marks if mark.y is not None]
+    if chart.x == "percentile":
+        rarest = max([100.0, *xs])
+        ticks = [percent for percent in _PERCENTS if 1 / (1 - percent / 100) <= rarest]
+        axes.set_xlim(1, rarest * 1.1)
+        axes.set_xticks([1 / (1 - percent / 100) for percent in ticks], [f"{percent:g}" for percent in ticks])
+        axes.set_xticks([], minor=True)
+    elif xs and chart.x != "log":
+        axes.set_xlim(min(0.0, *xs), max(*xs, 1e-9))
+    if chart.y == "linear":
+        axes.set_ylim(min([0.0, *ys]), max([*ys, *levels, 1e-9]) * 1.06)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.yaxis.set_minor_formatter(lambda value, _: "")
+    if chart.x in ("log", "linear", "seconds"):
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+        axes.xaxis.set_minor_formatter(lambda value, _: "")
+
+
+def _draw_bar(axes: "Axes", place: int, end: float, bar: Bar) -> None:
+    if bar.is_void:
+        axes.barh(place, end, 0.72, fill=False, edgecolor=_colour(bar.colour), hatch="////", lw=0.8)
+    else:
+        axes.barh(place, end, 0.72, color=_colour(bar.colour), alpha=0.55 if bar.is_light else 1.0)
+
+
+def _draw_dot(axes: "Axes", place: int, end: float, bar: Bar) -> None:
+    fill = "white" if bar.is_void else _colour(bar.colour)
+    axes.plot(
+        end, place, "o", ms=6.5, mfc=fill, mec=_colour(bar.colour), color=QUIET, clip_on=False, zorder=5
+    )
+
+
+def _colour(rank: int) -> str:
+    return PALETTE[rank % len(PALETTE)]
