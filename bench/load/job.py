@@ -59,6 +59,10 @@ class LoadJob:
     """Fewest and most bytes of a correct body; None: any."""
     pattern: bool = True
     """Whether the body must be a prefix of the repeated pattern (http11.PATTERN_UNIT)."""
+    http2: bool = False
+    """Whether the clients speak HTTP/2: without TLS it is known beforehand (RFC 9113, section 3.3)."""
+    streams: int = 1
+    """HTTP/2: the exchanges at a time on each connection."""
     tls: bool = False
     """Whether the connections speak TLS; the keys below say how."""
     tls_verify: bool = True

@@ -15,6 +15,7 @@ MOST_S = 1e9
 """The longest time, some thirty years."""
 _MOST = 1 << 62
 _MOST_WEIGHT = 1_000_000
+_MOST_STREAMS = 10_000
 _MOST_CONNECTIONS = 1_000_000
 """More than one address has ports for; the limit of open files is checked apart."""
 
@@ -144,6 +145,8 @@ JOB: Mapping[str, Rule] = {
     "echo": _YES_OR_NO,
     "body_bytes": _or_none(_range(0, _MOST)),
     "pattern": _YES_OR_NO,
+    "http2": _YES_OR_NO,
+    "streams": _whole(1, _MOST_STREAMS),
     "tls": _YES_OR_NO,
     "tls_verify": _YES_OR_NO,
     "tls_authority": _or_none(Rule("certificates in PEM", lambda value: isinstance(value, str))),

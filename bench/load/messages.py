@@ -7,6 +7,7 @@ faster one of a response that arrived complete in one read.
 from collections.abc import Iterator
 from itertools import accumulate, count, cycle
 from random import Random
+from typing import Protocol
 
 from bench.load import http11
 from bench.load.job import LoadJob
@@ -73,6 +74,33 @@ def _fields(job: LoadJob) -> Iterator[tuple[str, str]]:
         yield "Content-Length", str(len(job.body))
 
 
+class Response(Protocol):
+    """A complete response, in whichever version of HTTP."""
+
+    @property
+    def trailing(self) -> bytes:
+        """Return the bytes behind it, which belong to no response."""
+
+    @property
+    def status(self) -> int:
+        """Return its status."""
+
+    @property
+    def is_bodiless(self) -> bool:
+        """Return whether it can have no body."""
+
+    @property
+    def is_pattern_body(self) -> bool:
+        """Return whether its body is a prefix of the pattern."""
+
+    @property
+    def body_bytes(self) -> int:
+        """Return the length of its body."""
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return the values of a field, in order."""
+
+
 class ResponseCheck:
     """The check of the responses to the requests of one job."""
 
@@ -92,7 +120,7 @@ class ResponseCheck:
         self._statuses = job.right_statuses
         self._prefix = identity_prefix(job)
 
-    def classify_error(self, response: http11.ResponseReader, number: bytes) -> str | None:
+    def classify_error(self, response: Response, number: bytes) -> str | None:
         """Return the kind of error of a complete `response` to request `number`; None if it is correct.
 
         The status comes first: the body of a 502 is not the expected body.
@@ -105,7 +133,7 @@ class ResponseCheck:
             return "mismatch"
         return None if self._is_body_right(response) else "body"
 
-    def _is_body_right(self, response: http11.ResponseReader) -> bool:
+    def _is_body_right(self, response: Response) -> bool:
         if response.is_bodiless:
             return True
         if self._pattern and not response.is_pattern_body:

@@ -48,6 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cacert", help="file with the certificates that are trusted, in PEM")
     parser.add_argument("--sni", help="name that the certificate must be for")
+    parser.add_argument("--http2", action="store_true", help="speak HTTP/2")
+    parser.add_argument("--streams", type=int, default=1, help="HTTP/2: exchanges at a time per connection")
     parser.add_argument("--no-tls-sessions", action="store_true", help="resume no TLS session")
     return parser
 
@@ -87,6 +89,8 @@ def build_job(args: argparse.Namespace) -> LoadJob:
         echo=not args.no_echo,
         body_bytes=None if args.response_size is None else (args.response_size, args.response_size),
         pattern=not args.no_pattern,
+        http2=args.http2,
+        streams=args.streams,
         tls=url.scheme == "https",
         tls_verify=not args.insecure,
         tls_authority=None if args.cacert is None else _read(args.cacert),

@@ -18,6 +18,8 @@ from bench.load.counters import LoadCounters
 from bench.load.job import LoadJob
 from bench.load.poller import Poller
 
+WOULD_BLOCK: tuple[type[OSError], ...] = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
 
 class TlsLayer:
     """What the TLS of all clients of a worker shares: the context, the last session, the counts."""
@@ -111,7 +113,7 @@ class TlsClient(LoadClient):
 class TlsClientGroup(ClientGroup):
     """All clients of one worker, each with TLS."""
 
-    would_block = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+    would_block = WOULD_BLOCK
 
     def __init__(self, job: LoadJob, poller: Poller, counters: LoadCounters) -> None:
         self._layer = TlsLayer(job)

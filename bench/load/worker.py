@@ -151,6 +151,10 @@ class LoadWorker:
 
 
 def _client_group(job: LoadJob, poller: Poller, counters: LoadCounters) -> ClientGroup:
+    if job.http2:
+        from bench.load.h2_client import Http2Group  # noqa: PLC0415  What others need not load.
+
+        return Http2Group(job, poller, counters)
     if not job.tls:
         return ClientGroup(job, poller, counters)
     from bench.load.tls_client import TlsClientGroup  # noqa: PLC0415  Plain clients need not load it.
