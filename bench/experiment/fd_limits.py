@@ -19,7 +19,7 @@ def needed(plan: Plan) -> dict[str, int]:
     clients = math.ceil(plan.load.connections / plan.load.workers)
     if plan.subject.target is not None:
         return {"client": clients + SPARE_FDS}
-    every = plan.load.connections
+    every = plan.concurrency
     proxy = {} if plan.subject.name == "direct" else {"proxy": between(every)}
     return {"client": clients + SPARE_FDS, **proxy, "backend": every + SPARE_FDS}
 

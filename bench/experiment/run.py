@@ -130,12 +130,16 @@ def _proxy_setup(plan: Plan, mode: Mode) -> ProxySetup:
     if plan.subject.upstream_tls:
         upstream_tls = UpstreamTls(_UPSTREAM_TLS, plan.subject.upstream_tls_sessions)
     return ProxySetup(
-        clients=plan.load.connections,
+        clients=plan.concurrency,
         mode=mode,
         workers=plan.subject.workers,
         closes_first=plan.closes_first,
         pool_idle=plan.pool_idle,
-        traffic=Traffic(client_tls=plan.load.tls, upstream_tls=upstream_tls),
+        traffic=Traffic(
+            client_http="2" if plan.load.http2 else "1.1",
+            client_tls=plan.load.tls,
+            upstream_tls=upstream_tls,
+        ),
     )
 
 

@@ -203,7 +203,7 @@ def _needed(facts: RunFacts) -> int:
         return total
     limits = (plan.subject.requests_per_connection, plan.backend.requests_per_connection)
     limit = min((limit for limit in limits if limit is not None), default=None)
-    clients = plan.load.connections * _pools(plan)
+    clients = plan.concurrency * _pools(plan)
     return validity.connections_needed(clients, total, limit, facts.lost + _abandoned(facts))
 
 
@@ -296,7 +296,7 @@ def _upstream_warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWar
     subject, backend = facts.plan.subject, facts.plan.backend
     if subject.idiom is None:
         may_expire = subject.pool_idle_timeout_s < facts.end_s
-        is_small = facts.plan.pool_idle < facts.plan.load.connections
+        is_small = facts.plan.pool_idle < facts.plan.concurrency
         yield from validity.mode_warnings(facts.mode, upstream, may_expire=may_expire, is_small=is_small)
     yield from validity.witness_warnings(upstream)
     yield from validity.race_warnings(upstream, subject.pool_idle_timeout_s, backend.idle_timeout_s)

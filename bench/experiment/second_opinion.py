@@ -19,7 +19,7 @@ _GRACE_S = 30.0
 def run_tool(tool: str, testbed: Testbed, job: LoadJob) -> SecondOpinion:
     """Return what `tool` measures where `job` was done; RoleError where it fails."""
     process = testbed.place.hosts["client"].start(external.ARGV, name=tool, cpus=testbed.cores("client"))
-    url = f"http://{job.host_field}{job.paths[0][0]}"
+    url = f"{'https' if job.tls else 'http'}://{job.host_field}{job.paths[0][0]}"
     load = {"url": url, "connections": job.connections, "duration_s": DURATION_S}
     timeout_s = DURATION_S + _GRACE_S
     process.send({"command": "job", "tool": tool, "load": load, "timeout_s": timeout_s})

@@ -5,7 +5,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from bench.errors import PlanError, TargetError
 from bench.experiment.load_job import load_job
-from bench.load import probe, tls
+from bench.load import h2_messages, probe, tls
+from bench.load.h2_probe import probe_http2
 from bench.load.job import LoadJob
 from bench.load.messages import RequestBuilder
 from bench.load.probe import Cause, ProbeError, ResponseHead
@@ -38,20 +39,28 @@ def probe_target(plan: Plan) -> TargetRecord | None:
         return None
     # New connections would ask for their end, and what the server does by itself is to be seen.
     job = load_job(plan, Mode.KEEPALIVE, None)
-    _, request = next(iter(RequestBuilder(job)))
     try:
-        address, context = (job.host, job.port), _context(job)
-        answer = probe.probe(address, request, context, job.tls_name or job.host, _patience_s(plan))
+        answer = _probe(job, _patience_s(plan))
     except ProbeError as error:
         raise _error(url, error) from error
     return _record(url, f"[{job.host}]:{job.port}" if ":" in job.host else f"{job.host}:{job.port}", answer)
+
+
+def _probe(job: LoadJob, patience_s: float) -> ResponseHead:
+    address, context, name = (job.host, job.port), _context(job), job.tls_name or job.host
+    if job.http2:
+        _, fields = next(h2_messages.requests(job))
+        return probe_http2(address, fields, context, name, patience_s)
+    _, request = next(iter(RequestBuilder(job)))
+    return probe.probe(address, request, context, name, patience_s)
 
 
 def _context(job: LoadJob) -> SSLContext | None:
     """Return the context of TLS that the clients have; None where they have none."""
     if not job.tls:
         return None
-    return tls.client_context(verify=job.tls_verify, authority=job.tls_authority, protocols=_PROTOCOLS)
+    protocols = ("h2",) if job.http2 else _PROTOCOLS
+    return tls.client_context(verify=job.tls_verify, authority=job.tls_authority, protocols=protocols)
 
 
 def _patience_s(plan: Plan) -> float:

@@ -44,6 +44,8 @@ class Http2Connection:
         self._is_open = False
         self._is_leaving = False
         self._is_handling = False
+        self._has_settings = False
+        """Whether the settings of the server have arrived."""
         self._waiting: deque[StreamClient] = deque()
         """Clients whose request waits for the connection, or for a stream of it."""
         self._streams: dict[int, StreamClient] = {}
@@ -147,7 +149,7 @@ class Http2Connection:
             self._receive, self._send = sock.read, sock.write
         else:
             self._receive, self._send = sock.recv, sock.send
-        self._is_open, self._is_leaving = True, False
+        self._is_open, self._is_leaving, self._has_settings = True, False, False
         self._h2 = h2.connection.H2Connection(
             h2.config.H2Configuration(
                 client_side=True,
@@ -183,7 +185,8 @@ class Http2Connection:
         """Send the requests that wait, as far as the server allows streams, unless events are handled."""
         if not self._is_open or self._is_handling:
             return
-        most = self._h2.remote_settings.max_concurrent_streams
+        # Until the server has said what it allows (RFC 9113, section 5.1.2), one is certain.
+        most = self._h2.remote_settings.max_concurrent_streams if self._has_settings else 1
         while self._waiting and not self._is_leaving and len(self._streams) < most:
             self._begin_stream(self._waiting.popleft())
         self._flush()
@@ -276,13 +279,20 @@ class Http2Connection:
             self._bodies.pop(event.stream_id, None)
             if (client := self._streams.pop(event.stream_id, None)) is not None:
                 client.finish(now_ns)
-        elif isinstance(event, h2.events.StreamReset):
+        else:
+            self._handle_rare(event)
+
+    def _handle_rare(self, event: h2.events.Event) -> None:
+        """Handle what comes once in many responses, or hardly ever."""
+        if isinstance(event, h2.events.StreamReset):
             self._bodies.pop(event.stream_id, None)
             if (client := self._streams.pop(event.stream_id, None)) is not None:
                 client.fail_alone("reset")
         elif isinstance(event, h2.events.WindowUpdated):
             for stream_id in [event.stream_id] if event.stream_id else list(self._bodies):
                 self._send_body(stream_id)
+        elif isinstance(event, h2.events.RemoteSettingsChanged):
+            self._has_settings = True
         elif isinstance(event, h2.events.ConnectionTerminated):
             self._leave(event)
 

@@ -174,6 +174,8 @@ FLAGS = (
     Flag("load.body_file", "File with the content of each request.", metavar="FILE", unset="none"),
     Flag("load.expect_status", "Statuses of a correct response: 2xx, 200,404, 200-299.", metavar="STATUS"),
     Flag("load.client_mode", "The clients' own connections.", choices=_MODES),
+    Flag("load.http2", "Speak HTTP/2 to the proxy or the target.", Kind.SWITCH),
+    Flag("load.streams", "HTTP/2: requests at a time on each connection.", Kind.WHOLE),
     Flag("load.tls", "Speak TLS to the proxy.", Kind.SWITCH),
     Flag("load.insecure", "Do not verify the server's certificate.", Kind.SWITCH, short="-k"),
     Flag(

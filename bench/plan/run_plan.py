@@ -93,6 +93,10 @@ class Load:
     requests: int | None = None
     """Responses after which the window ends; None: when its time is over."""
     client_mode: Mode = Mode.KEEPALIVE
+    http2: bool = False
+    """Speak HTTP/2; without TLS it is known beforehand (RFC 9113, section 3.3)."""
+    streams: int = 1
+    """HTTP/2: requests at a time on each connection."""
     tls: bool = False
     """Speak TLS to the subject; a target says so in its URL."""
     insecure: bool = False
@@ -161,7 +165,12 @@ class Plan:
     @property
     def pool_idle(self) -> int:
         """Return the idle upstream connections that one worker of the subject keeps."""
-        return self.load.connections if self.subject.pool_idle is None else self.subject.pool_idle
+        return self.concurrency if self.subject.pool_idle is None else self.subject.pool_idle
+
+    @property
+    def concurrency(self) -> int:
+        """Return the most requests at a time: each takes an upstream connection of HTTP/1.1."""
+        return self.load.connections * self.load.streams
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values, each default written out."""
@@ -218,6 +227,7 @@ _AT_LEAST_ONE: tuple[tuple[str, _Reading, int], ...] = (
     ("subject.requests_per_connection", lambda p: p.subject.requests_per_connection, bounds.MOST_COUNTED),
     ("load.connections", lambda p: p.load.connections, bounds.MOST_CONNECTIONS),
     ("load.workers", lambda p: p.load.workers, bounds.MOST_PROCESSES),
+    ("load.streams", lambda p: p.load.streams, tls_rules.MOST_STREAMS),
     ("load.requests", lambda p: p.load.requests, bounds.MOST_COUNTED),
     ("backend.workers", lambda p: p.backend.workers, bounds.MOST_PROCESSES),
     ("backend.requests_per_connection", lambda p: p.backend.requests_per_connection, bounds.MOST_COUNTED),

@@ -43,11 +43,34 @@ RULES: tuple[tuple[Callable[["Plan"], bool], str], ...] = (
         "load.cacert = {load.cacert!r} has no effect beside load.insecure; leave out one of them",
     ),
     (
+        lambda p: p.load.http2 or p.load.streams == 1,
+        "load.streams = {load.streams} has no effect without HTTP/2; leave it out, or add load.http2",
+    ),
+    (
+        lambda p: not p.load.http2 or not _has_new_connections(p),
+        "load.http2 keeps its connections, and those of this plan are new for each request; leave it out, or"
+        " set mode = 'keepalive' and load.client_mode = 'keepalive'",
+    ),
+    (
+        lambda p: not p.load.http2 or p.subject.target is not None or p.subject.name != "direct",
+        "load.http2 cannot reach the backend, which speaks HTTP/1.1; leave it out, or measure a proxy",
+    ),
+    (
+        lambda p: not p.load.http2 or p.load.second_opinion is None,
+        "load.second_opinion = {load.second_opinion!r} is run with HTTP/1.1; leave it out, or load.http2",
+    ),
+    (
         lambda p: p.subject.upstream_tls or p.subject.upstream_tls_sessions,
         "subject.upstream_tls_sessions has no effect without TLS to the backend; leave it out, or add"
         " subject.upstream_tls",
     ),
 )
+
+
+def _has_new_connections(plan: "Plan") -> bool:
+    """Return whether the clients open a connection for each request."""
+    is_proxied = plan.subject.target is None and plan.subject.name != "direct"
+    return plan.load.client_mode == "short" if is_proxied else plan.mode != "keepalive"
 
 
 def check(plan: "Plan") -> None:

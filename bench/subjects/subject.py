@@ -100,7 +100,9 @@ class SupportedProtocols:
         if traffic.client_http not in self.client:
             known = " or ".join(self.client)
             reason = f"speaks no HTTP/{traffic.client_http} with clients"
-            raise Unsupported(name, "traffic.client_http", reason, f"let the clients speak {known}")
+            raise Unsupported(
+                name, "load.http2", reason, f"let the clients speak {known}, or name another proxy"
+            )
         if traffic.client_tls and traffic.client_http != "3" and not self.client_tls:
             raise Unsupported(name, "load.tls", "is not configured here for TLS with clients")
         if traffic.http2_upstream and "2" not in self.upstream:

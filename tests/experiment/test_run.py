@@ -195,6 +195,16 @@ def test_the_clients_speak_tls_to_whatever_proxy(subject: str, tmp_path: Path) -
     assert all(name.startswith("TLSv1.3") for name in kept["tls"]["negotiated"])
 
 
+@pytest.mark.parametrize("subject", needs.subjects(long=("nginx", "haproxy", "nghttpx", "envoy", "caddy")))
+def test_streams_of_http2_take_an_upstream_connection_each(subject: str, tmp_path: Path) -> None:
+    flags = ("--subject", subject, "--mode", "keepalive", "--tls", "--http2", "--streams", "2")
+    (kept,) = trials(*BRIEF, *flags, root=tmp_path)
+    assert kept["requests"] > 0
+    assert set(kept["errors"].values()) == {0}
+    assert kept["tls"]["full"] + kept["tls"]["resumed"] == 16
+    assert kept["upstream"]["connections_opened"] <= kept["upstream"]["connections_needed"] == 32
+
+
 def test_new_upstream_connections_over_tls_are_as_many_as_the_requests(tmp_path: Path) -> None:
     (short,) = trials(*BRIEF, "--mode", "short", "--upstream-tls", root=tmp_path)
     assert short["requests"] > 0
