@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlsplit
 
 from bench.errors import RoleError
@@ -54,8 +56,11 @@ def ours(
     cores: set[int],
     body_bytes: int = 2,
     checkout: Path | None = None,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Sent:
     """Run one worker of ours, or of another checkout, every response checked and timed.
+
+    `more` are further keys of its job.
 
     Its CPU time counts from when it is ready: the start of the interpreter is paid once, not per request.
     """
@@ -75,6 +80,7 @@ def ours(
         "body_bytes": (body_bytes, body_bytes),
         # A server's page is not the text that our own backends send.
         "pattern": body_bytes == 2,
+        **more,
     }
     argv = [*checkouts.python(checkout), "-m", "bench.load"]
     with on(cores):
