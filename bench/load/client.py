@@ -85,6 +85,7 @@ class LoadClient:
         """Close the connection, if there is one, and drop the current exchange."""
         self.busy = self._connecting = False
         self._reader = None
+        self._unsent = memoryview(b"")
         if self._sock is not None:
             self._group.on_fast_path.pop(self._fd, None)
             self._group.poller.unregister(self._fd)
@@ -175,18 +176,35 @@ class LoadClient:
         """Send the rest of a request when the socket is writable."""
         self._unsent = rest
         self._group.on_fast_path.pop(self._fd, None)
-        self._group.poller.modify(self._fd, poller.WRITABLE, self._writable)
+        self._group.poller.modify(self._fd, poller.READABLE | poller.WRITABLE, self._writable)
 
     def _writable(self) -> None:
+        """Send what is left; RFC 9112, section 9.5: the response may come, and end it, before all is sent."""
+        is_broken = False
         try:
             self._unsent = self._unsent[self.send(self._unsent) :]
         except self._group.would_block:
+            pass
+        except OSError:
+            is_broken = True
+        if not self._unsent:
+            self._group.poller.modify(self._fd, poller.READABLE, self._readable)
+        else:
+            self._read_early(is_broken)
+
+    def _read_early(self, is_broken: bool) -> None:
+        """Read a response to a request that is not sent yet; `is_broken`: the rest never can be."""
+        try:
+            data = self.receive(RECEIVE_BYTES)
+        except self._group.would_block:
+            if is_broken:
+                self.fail("reset")
             return
         except OSError:
             self.fail("reset")
             return
-        if not self._unsent:
-            self._group.poller.modify(self._fd, poller.READABLE, self._readable)
+        self._group.poller.modify(self._fd, poller.READABLE, self._readable)
+        self._check(data)
 
     def _readable(self) -> None:
         try:
@@ -196,6 +214,10 @@ class LoadClient:
         except OSError:
             self.fail("reset")
             return
+        self._check(data)
+
+    def _check(self, data: bytes) -> None:
+        """Check the first bytes of a response, or its end."""
         now_ns = monotonic_ns()
         checked = self._group.ordinary_check.check(data, self.number)
         if checked is None:
@@ -261,7 +283,8 @@ class LoadClient:
 
     def _end_exchange(self, keep_alive: bool) -> None:
         self._exchanges += 1
-        if not keep_alive or self._exchanges == self._group.exchanges_per_connection:
+        # On a connection with half a request on it the next one could not be told apart.
+        if not keep_alive or self._unsent or self._exchanges == self._group.exchanges_per_connection:
             self.close()
         self._group.exchange_ended(self)
 

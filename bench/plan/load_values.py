@@ -26,6 +26,7 @@ _COMPUTED = {
     "transfer-encoding": "the body has a Content-Length",
     "x-bench-id": "each request has one of its own",
     "x-bench-fill": "each request has one of its own",
+    "expect": "the body is sent at once",
     "upgrade": "no other protocol is spoken on the connection",
 }
 """Fields that no plan can set, and why."""

@@ -154,6 +154,7 @@ MISUSE = [
     ("run -H nothing", "-H nothing is no header field; write NAME: VALUE"),
     ("run -H content-length:5", "-H content-length:5 cannot be set: it is computed from the body"),
     ("run --header Connection:close", "--header Connection:close cannot be set: the clients set it"),
+    ("run -H Expect:100-continue", "-H Expect:100-continue cannot be set: the body is sent at once"),
     ("run -H Host:a -H host:b", "has two Host fields; leave one out"),
     ("run --url search", "--url search is no URL; write /PATH"),
     ("run --url 0:/a", "--url 0:/a has a weight of 0"),
