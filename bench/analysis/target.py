@@ -1,7 +1,9 @@
 """What is said of the server of `--target`: values in, one line out. Pure."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
+from typing import Any
 
+from bench.plan import load_values
 from bench.runs.target_record import TargetRecord
 
 SUCCESS: Container[int] = range(200, 300)
@@ -32,3 +34,9 @@ def _not_right(target: TargetRecord) -> str:
         return f"that is no success: request another URL, {accept}"
     blame = "the request" if target.status < 500 else "the server"
     return f"that is an error of {blame} and counts as one: request another URL, {accept}"
+
+
+def right_statuses(load: Mapping[str, Any]) -> frozenset[int]:
+    """Return the statuses that the `load` of a plan expects."""
+    ranges = load_values.statuses(str(load.get("expect_status", "2xx")))
+    return frozenset(status for low, high in ranges for status in range(low, high + 1))

@@ -5,7 +5,7 @@ the bottleneck (design: a mode is enforced). Exhausted ports are a finding, neve
 What may then be said of trials and runs is decided in claims.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bench.plan.run_plan import ClosesFirst, Mode
@@ -125,15 +125,22 @@ def mode_warnings(
         )
 
 
-def target_warnings(requests: int) -> Iterator[TrialWarning]:
-    """Yield a voiding warning where a server that is not ours has answered nothing."""
+def target_warnings(requests: int, wrong_statuses: Mapping[str, int]) -> Iterator[TrialWarning]:
+    """Yield a voiding warning where a server that is not ours has answered nothing that was expected."""
     if requests == 0:
+        answered = f" but {_by_status(wrong_statuses)}" if wrong_statuses else ""
         yield TrialWarning(
             "no-success",
-            "the target sent no correct response",
-            "see the errors by kind, and whether the target is up and speaks HTTP/1.1",
+            f"the target sent no correct response{answered}",
+            "request another URL, or say which statuses are right with --expect-status"
+            if wrong_statuses
+            else "see the errors by kind, and whether the target is up and speaks HTTP/1.1",
             voids=True,
         )
+
+
+def _by_status(statuses: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} of status {status}" for status, count in sorted(statuses.items()))
 
 
 def closes_first_warnings(
@@ -264,11 +271,14 @@ def cliff_warnings(ports: Ports, end_s: float) -> Iterator[TrialWarning]:
         )
 
 
-def error_warnings(errors: dict[str, int], requests: int) -> Iterator[TrialWarning]:
+def error_warnings(
+    errors: dict[str, int], requests: int, wrong_statuses: Mapping[str, int] = {}
+) -> Iterator[TrialWarning]:
     """Yield a warning where exchanges failed in the window."""
     failed = {kind: count for kind, count in errors.items() if count}
     if failed:
         counted = ", ".join(f"{kind} {count:,}" for kind, count in failed.items())
+        counted += f" ({_by_status(wrong_statuses)})" if wrong_statuses else ""
         share = sum(failed.values()) / max(1, requests + sum(failed.values()))
         yield TrialWarning(
             "errors", f"{share:.1%} of the exchanges failed: {counted}", "they are not in requests"

@@ -10,9 +10,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench.analysis.target import describe_answer
+from bench.analysis.target import describe_answer, right_statuses
 from bench.errors import RoleError
-from bench.experiment import fd_limits, recorder, run_summary, second_opinion
+from bench.experiment import fd_limits, recorder, run_summary, second_opinion, target_probe
 from bench.experiment.load_clients import LoadClients
 from bench.experiment.load_job import backend_flags, load_job, parse_target, read_body
 from bench.experiment.proxy_setup import ProxySetup
@@ -20,7 +20,6 @@ from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.run_summary import RunFacts
 from bench.experiment.stopping import Stopping, groups_of
 from bench.experiment.summary import Outcome
-from bench.experiment.target_probe import probe_target
 from bench.experiment.testbed import Testbed, TrialRequest, open_testbed
 from bench.experiment.tls_setup import TrialCertificates
 from bench.lab import LabRequest
@@ -51,8 +50,9 @@ def perform(
     check(plan)
     seed = plan.seed or recorder.draw_seed()
     plan = replace(plan, seed=seed)
-    if (target := probe_target(plan)) is not None:
-        progress.note(f"target: {describe_answer(target)}")
+    if (target := target_probe.probe_target(plan)) is not None:
+        right = right_statuses(plan.to_json()["load"])
+        progress.note(f"target: {describe_answer(target, right)}")
     stopping = stopping or Stopping()
     most = plan.trials if stopping.looks else None
     with storage.create(root, plan.to_json(), describe.describe(), target=target, most_blocks=most) as writer:

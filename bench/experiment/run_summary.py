@@ -14,6 +14,7 @@ from bench.experiment.trial_result import TrialResult
 from bench.load.generator import Second, Totals
 from bench.observe.host_observer import HostSample
 from bench.observe.target_watch import TargetSockets
+from bench.plan import load_values
 from bench.plan.run_plan import PROGRAMS, ClosesFirst, Mode, Plan
 from bench.runs.record import (
     ROLES,
@@ -117,6 +118,7 @@ def _trial(facts: RunFacts, rows: Sequence[Moment]) -> Trial:
         duration_s=window_s,
         requests=totals.requests,
         errors=dict(totals.errors),
+        statuses=dict(totals.statuses),
         requests_per_s=totals.requests / window_s if window_s > 0 else 0.0,
         late=totals.late,
         queued=totals.queued,
@@ -273,9 +275,12 @@ def _cpu_us_per_request(rows: Sequence[Moment], start_s: float, end_s: float) ->
 def _warnings(
     facts: RunFacts, upstream: Upstream, ports: Ports, rows: Sequence[Moment]
 ) -> Iterator[TrialWarning]:
-    yield from summary.lab_warnings(facts.result.notes)
+    is_target = facts.plan.subject.target is not None
+    # What loopback does to roles of ours is no matter where none of them runs.
+    notes = [note for note in facts.result.notes if not (is_target and note.startswith("loopback"))]
+    yield from summary.lab_warnings(notes)
     if facts.plan.subject.target:
-        yield from validity.target_warnings(facts.totals.requests)
+        yield from validity.target_warnings(facts.totals.requests, _wrong_statuses(facts))
     else:
         yield from _upstream_warnings(facts, upstream)
         if facts.requests and not facts.result.interrupted:
@@ -287,9 +292,21 @@ def _warnings(
     if not facts.result.interrupted:
         ticks = [(row.t_s, row.requests) for row in rows if row.host == "client" and row.requests is not None]
         yield from steady.steadiness_warnings(ticks, ports, warmup_s=facts.start_s, end_s=facts.end_s)
-    yield from validity.error_warnings(dict(facts.totals.errors), facts.totals.requests)
+    yield from validity.error_warnings(
+        dict(facts.totals.errors), facts.totals.requests, _wrong_statuses(facts)
+    )
     if (handshakes := facts.totals.handshakes) is not None:
         yield from validity.tls_warnings(handshakes.failures)
+
+
+def _wrong_statuses(facts: RunFacts) -> dict[str, int]:
+    """Return the responses by status that was not expected."""
+    right = load_values.statuses(facts.plan.load.expect_status)
+    return {
+        status: count
+        for status, count in facts.totals.statuses.items()
+        if not any(low <= int(status) <= high for low, high in right)
+    }
 
 
 def _upstream_warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWarning]:

@@ -265,6 +265,8 @@ class LoadClient:
         # After a mismatch the next response cannot be attributed.
         keep_alive = reader.keep_alive and kind not in ("protocol", "mismatch")
         self._reader = None
+        if kind != "protocol":
+            group.counters.count_status(reader.status, kind is None)
         group.poller.set_handler(self._fd, self._readable)
         if kind is None:
             self.succeed(reader.body_bytes, keep_alive, now_ns)

@@ -42,7 +42,7 @@ class ClientGroup:
         self.request_timeout_ns = round(job.request_timeout_s * 1e9)
         self.total_timeout_ns = round(job.total_timeout_s * 1e9)
         self.exchanges_per_connection = 1 if job.is_short else job.requests_per_connection
-        self.ordinary_check = OrdinaryCheck(job)
+        self.ordinary_check = OrdinaryCheck(job, counters.count_status)
         self.response_check = ResponseCheck(job)
         self.next_request = iter(RequestBuilder(job)).__next__
         """Return number and bytes of the next request."""

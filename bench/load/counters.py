@@ -76,6 +76,7 @@ class LoadCounters:
 
     __slots__ = (
         "_folded",
+        "_told",
         "body_bytes",
         "connect",
         "errors",
@@ -87,6 +88,7 @@ class LoadCounters:
         "pacing",
         "queued",
         "service",
+        "statuses",
         "ticks",
     )
 
@@ -99,11 +101,14 @@ class LoadCounters:
         self.pacing = TimeHistogram()
         """Open loop: from the due time of a request until it was sent."""
         self.errors = dict.fromkeys(ERROR_KINDS, 0)
+        self.statuses: dict[int, int] = {}
+        """Responses by status, but for those of the ordinary kind: correct, and of status 200."""
         self._clear()
 
     def _clear(self) -> None:
         self.ticks: list[int] = []
-        self._folded = 0
+        self._folded = self._told = 0
+        self.statuses.clear()
         self.body_bytes = 0
         self.opened = 0
         self.late = 0
@@ -122,6 +127,17 @@ class LoadCounters:
         """Return the exchanges that ended in this stretch, correct or not."""
         return self.requests + sum(self.errors.values())
 
+    def count_status(self, status: int, is_right: bool = True) -> None:
+        """Count a response that is not of the ordinary kind."""
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        self._told += is_right
+
+    def _all_statuses(self) -> dict[str, int]:
+        """Return the responses by status, as JSON has them; the hot loop leaves out those of 200."""
+        ordinary = self.requests - self._told
+        counts = {**self.statuses, 200: self.statuses.get(200, 0) + ordinary}
+        return {str(status): count for status, count in sorted(counts.items()) if count}
+
     def tick(self) -> None:
         """End a tenth of a second."""
         self.service.fold()
@@ -138,6 +154,7 @@ class LoadCounters:
             "ticks": self.ticks,
             "requests": self.requests,
             "errors": dict(self.errors),
+            "statuses": self._all_statuses(),
             "opened": self.opened,
             "bytes": self.body_bytes,
             "late": self.late,
@@ -161,11 +178,12 @@ _SUMMED = ("requests", "opened", "bytes", "late", "queued", "never_started")
 class LoadSums:
     """Sums of stretches."""
 
-    __slots__ = ("counts", "errors")
+    __slots__ = ("counts", "errors", "statuses")
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(_SUMMED, 0)
         self.errors = dict.fromkeys(ERROR_KINDS, 0)
+        self.statuses: Counter[str] = Counter()
 
     @property
     def exchanges(self) -> int:
@@ -177,6 +195,7 @@ class LoadSums:
         for name in _SUMMED:
             self.counts[name] += counts[name]
         add_errors(self.errors, counts["errors"])
+        self.statuses.update(counts["statuses"])
 
 
 def add_errors(total: dict[str, int], errors: dict[str, int]) -> None:

@@ -109,6 +109,8 @@ class Totals:
     handshakes: HandshakeTotals | None = None
     """None without TLS."""
     queued: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+    """Responses by status, correct or not."""
 
 
 class Generator:
@@ -243,6 +245,7 @@ def sum_totals(done: Sequence[Event]) -> Totals:
         errors_total=_sum_errors(event["errors_total"] for event in done),
         requests=total("requests"),
         errors=_sum_errors(event["errors"] for event in done),
+        statuses=_sum_statuses(event["statuses"] for event in done),
         opened=total("opened"),
         bytes=total("bytes"),
         late=total("late"),
@@ -272,6 +275,13 @@ def _sum_errors(parts: Iterable[dict[str, int]]) -> dict[str, int]:
     for part in parts:
         counters.add_errors(summed, part)
     return summed
+
+
+def _sum_statuses(parts: Iterable[dict[str, int]]) -> dict[str, int]:
+    summed: Counter[str] = Counter()
+    for part in parts:
+        summed.update(part)
+    return dict(sorted(summed.items()))
 
 
 def _add_rows(rows: Sequence[Sequence[int]]) -> tuple[int, ...]:

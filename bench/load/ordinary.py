@@ -48,6 +48,9 @@ response to the request of this number; else None.
 """
 
 
+CountStatus = Callable[[int], object]
+
+
 def _expression(job: LoadJob) -> re.Pattern[bytes]:
     """Return the expression for a response to a request of `job`: its whole head, and a usual body.
 
@@ -79,27 +82,34 @@ def _usual_body(job: LoadJob) -> dict[bytes, bytes]:
 
 
 class OrdinaryCheck:
-    """The check of the responses to the requests of one job."""
+    """The check of the responses to the requests of one job.
+
+    `count_status` is told of each correct response with another status than 200.
+    """
 
     __slots__ = ("_echo", "_match", "check")
 
-    def __init__(self, job: LoadJob) -> None:
+    def __init__(self, job: LoadJob, count_status: CountStatus = lambda status: None) -> None:
         self._match = _expression(job).match
         self._echo = job.echo
-        self.check = _build_check(self._match, job)
+        self.check = _build_check(self._match, job, count_status)
 
     def split_at_number(self, response: bytes) -> tuple[bytes, bytes]:
         """Return the bytes before and after the number in a response that passed the check.
 
         Another response with the same bytes around the number of its own request passes too: it differs in
-        the number alone, and the expression accepts any. Both are empty if no number is expected, or the
-        response is too long to be worth it.
+        the number alone, and the expression accepts any. Both are empty if no number is expected, the
+        response is too long to be worth it, or its status is to be counted.
         """
         found = self._match(response) if self._echo and len(response) <= _LONGEST_COMPARED else None
-        return (b"", b"") if found is None else (response[: found.start(4)], response[found.end(4) :])
+        if found is None or found[1] is not None:
+            return b"", b""
+        return (response[: found.start(4)], response[found.end(4) :])
 
 
-def _build_check(match: Callable[[bytes], re.Match[bytes] | None], job: LoadJob) -> Check:
+def _build_check(
+    match: Callable[[bytes], re.Match[bytes] | None], job: LoadJob, count_status: CountStatus
+) -> Check:
     echo, pattern = job.echo, job.pattern
     low, high = job.body_bytes or http11.ANY_BODY
     usual = low, True
@@ -113,6 +123,12 @@ def _build_check(match: Callable[[bytes], re.Match[bytes] | None], job: LoadJob)
             return None
         if found.lastindex == _USUAL:
             return usual
+        checked = check_unusual(data, found)
+        if checked is not None and found[1] is not None:
+            count_status(int(found[1]))
+        return checked
+
+    def check_unusual(data: bytes, found: re.Match[bytes]) -> tuple[int, bool] | None:
         status, length, coding = found[1] or b"200", found[2], found[7]
         if status not in right or (length is not None and coding is not None):
             return None

@@ -113,6 +113,7 @@ class LoadWorker:
             "errors_total": reporter.total.errors,
             **reporter.window.counts,
             "errors": reporter.window.errors,
+            "statuses": dict(reporter.window.statuses),
             "tls": self._group.handshakes(),
         }
 

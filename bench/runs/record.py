@@ -176,6 +176,8 @@ class Trial(TrialRecord):
     duration_s: float = 0.0
     requests: int = 0
     errors: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ERROR_KINDS, 0))
+    statuses: dict[str, int] = field(default_factory=dict)
+    """Responses in the window by status, correct or not."""
     requests_per_s: float = 0.0
     late: int = 0
     """Open loop: requests that started after their due time."""

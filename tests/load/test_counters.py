@@ -114,3 +114,15 @@ def test_histograms_merge() -> None:
 def test_a_run_is_recorded_with_the_same_kinds_of_errors() -> None:
     # bench.runs may not import bench.load: reading a run starts nothing.
     assert record.ERROR_KINDS == ERROR_KINDS
+
+
+def test_responses_are_counted_by_status_with_those_that_the_hot_loop_does_not_count() -> None:
+    counters = LoadCounters()
+    for _ in range(5):
+        counters.latency.add(1)  # a correct response
+    counters.count_status(204)
+    counters.count_status(200)  # correct, and not of the ordinary kind
+    counters.count_status(404, is_right=False)
+    counters.count_status(200, is_right=False)
+    assert counters.flush(False)["statuses"] == {"200": 5, "204": 1, "404": 1}
+    assert counters.flush(False)["statuses"] == {}

@@ -369,6 +369,9 @@ def test_bytes_around_a_number_are_ordinary_around_any(shape: str, job: LoadJob,
     checked = check.check(data, NUMBER)
     assert checked is not None
     before, after = check.split_at_number(data)
+    if not data.startswith(b"HTTP/1.1 200 "):
+        assert (before, after) == (b"", b"")  # each is to be counted by its status
+        return
     assert before + NUMBER + after == data
     other = b"%d" % number
     assert OrdinaryCheck(job).check(before + other + after, other) == checked
@@ -381,3 +384,12 @@ def test_there_is_no_number_where_none_is_expected_or_the_response_is_long() -> 
     check = OrdinaryCheck(JOBS["any length"])
     assert check.check(long, NUMBER) == (3000, True)
     assert check.split_at_number(long) == (b"", b"")
+
+
+def test_a_correct_response_of_another_status_than_200_is_counted() -> None:
+    counted: list[int] = []
+    job = dataclasses.replace(JOB, body_bytes=None, statuses=((200, 299),))
+    check = OrdinaryCheck(job, counted.append).check
+    for status in ("200 OK", "204 No Content", "201 Created", "404 Not Found"):
+        check(b"HTTP/1.1 %b\r\nContent-Length: 0\r\nX-Bench-Id: 1-0-7\r\n\r\n" % status.encode(), NUMBER)
+    assert counted == [204, 201]

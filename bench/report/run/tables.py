@@ -1,6 +1,7 @@
 """Build the tables of a run: which rows and which figures. Draws nothing."""
 
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Sequence
 
 from bench.analysis import claims, metrics
 from bench.analysis.claims import Standing
@@ -8,7 +9,7 @@ from bench.analysis.metrics import Metric
 from bench.analysis.sides import Side, label, split
 from bench.report.html import Table
 from bench.report.run import finding, target
-from bench.report.text_table import format_number, format_sample
+from bench.report.text_table import format_number, format_sample, format_spread
 from bench.runs.record import Run, Trial
 
 _SECOND = "second opinion"
@@ -83,7 +84,24 @@ def build_result_table(run: Run) -> Table:
             rows.append((named, *(format_sample(sample, metrics.named(key).unit) for sample in samples)))
         elif is_target and key in target.SHOWN_WITHOUT:
             rows.append((target.name_row(title), *(target.NOT_MEASURED for _ in sides)))
+    rows += _build_status_rows(sides)
     return Table(("", *(f"{side.name} ({format_trial_count(side)})" for side in sides)), rows)
+
+
+def _build_status_rows(sides: Sequence[Side]) -> list[tuple[str, ...]]:
+    """Return a row for each status of a response; none where there was no other than 200."""
+    statuses = {status for side in sides for trial in side.trials for status in trial.statuses}
+    if statuses <= {"200"}:
+        return []
+    return [
+        (f"responses of status {status}", *(_count_status(side, status) for side in sides))
+        for status in sorted(statuses)
+    ]
+
+
+def _count_status(side: Side, status: str) -> str:
+    counts = [trial.statuses.get(status, 0) for trial in side.trials]
+    return format_spread(statistics.median(counts), min(counts), max(counts), "")
 
 
 def _before_cliff(row: tuple[str, str]) -> tuple[str, str]:

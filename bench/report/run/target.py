@@ -6,7 +6,7 @@ from typing import Any
 from bench import units
 from bench.analysis import metrics
 from bench.analysis.sides import Side, split
-from bench.analysis.target import describe_answer
+from bench.analysis.target import describe_answer, right_statuses
 from bench.runs.record import Run, Trial
 
 NOT_MEASURED = "not measured"
@@ -36,7 +36,11 @@ def name_row(label: str) -> str:
 
 def format_target(run: Run) -> str:
     """Return a line with what answered before the first trial; nothing without a target."""
-    return "" if run.target is None else f"target:  {describe_answer(run.target)}\n"
+    return (
+        ""
+        if run.target is None
+        else f"target:  {describe_answer(run.target, right_statuses(run.plan['load']))}\n"
+    )
 
 
 def summarize(run: Run) -> Iterator[str]:
@@ -44,7 +48,7 @@ def summarize(run: Run) -> Iterator[str]:
     sides = split(run)
     yield "new and kept are the clients' own connections: what the target does upstream is its own affair"
     known = [side for side in sides if _median(side, "opened_at_least") is not None]
-    if not known:
+    if not any(_is_measured(trial) for trial in run.trials):
         yield "its own connections were not measured: it is not on this host, or its processes cannot be read"
     for side in known:
         yield _summarize_behind(side)
@@ -68,6 +72,10 @@ def _summarize_behind(side: Side) -> str:
     if per_request <= _NEVER:
         return f"{text}, {per_request:.2g} per request: it keeps them"
     return f"{text}, at least {per_request:.2g} per request"
+
+
+def _is_measured(trial: Trial) -> bool:
+    return trial.behind_target is not None and trial.behind_target.opened_at_least is not None
 
 
 def _peers(trial: Trial) -> tuple[str, ...]:
