@@ -177,7 +177,7 @@ def size(fleet: ProxyFleet, target: float = 0.99, keepalive: int | None = None) 
     keepalive = needed if keepalive is None else keepalive
     chosen = _row(fleet, keepalive)
     limits = sorted(
-        _limits(fleet, keepalive), key=lambda limit: math.inf if limit.rate is None else limit.rate
+        find_limits(fleet, keepalive), key=lambda limit: math.inf if limit.rate is None else limit.rate
     )
     has_too_few_ports = any(limit.is_passed for limit in limits if limit.name in (HALF, END))
     return Sizing(
@@ -226,7 +226,8 @@ _Used = Callable[[ProxyFleet, float, int], float]
 """What is used of something, at a rate over all proxies and with a size of the pools."""
 
 
-def _limits(fleet: ProxyFleet, keepalive: int) -> Iterator[Limit]:
+def find_limits(fleet: ProxyFleet, keepalive: int) -> Iterator[Limit]:
+    """Yield what the fleet can run out of, with the rate from which on it does."""
     opened_per_s = _opened_per_s(fleet, fleet.rate, keepalive)
     table: tuple[tuple[str, str, int | None, _Used], ...] = (
         (HALF, "connect() slows down", fleet.tuples // 2, _ports),

@@ -144,11 +144,3 @@ def plans(baseline: Mapping[str, Any], grid: Grid) -> list[tuple[dict[str, Any],
     longest_s = max(plan.load.warmup_s + plan.load.duration_s for _, plan in found)
     bounds.check_length(f"--vary: {len(found)} cells", trials, longest_s)
     return found
-
-
-def estimate_s(found: Sequence[tuple[Mapping[str, Any], Plan]]) -> float:
-    """Return about how long all trials take, in seconds."""
-    return sum(
-        plan.trials * len(plan.modes) * (plan.load.warmup_s + plan.load.duration_s + bounds.SET_UP_S)
-        for _, plan in found
-    )

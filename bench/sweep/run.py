@@ -12,6 +12,7 @@ from bench.experiment import recorder, run
 from bench.experiment.recorder import PlannedTrial
 from bench.experiment.summary import Outcome
 from bench.machine import describe
+from bench.plan import bounds
 from bench.plan import grid as grids
 from bench.plan.grid import Grid
 from bench.plan.run_plan import Mode, Plan
@@ -110,13 +111,19 @@ def _record(
     sweep: Sweep, writer: storage.Writer, lab_name: str, progress: Progress, notes: Sequence[TrialWarning]
 ) -> SweepRun:
     missing = list(_missing(sweep, writer.run.trials))
-    progress.started(writer.directory, len(missing))
     first = _next_number(writer)
+    progress.started(writer.directory, first - 1 + len(missing))
+    lasts_s = sum(_estimate_s(item.plan) for _, item in missing)
+    progress.note(f"{len(sweep.grid)} cells, {len(missing)} trials: about {lasts_s / 60:.1f} minutes")
     interrupted = recorder.record(
         PlannedTrial(writer, partial(_trial, item, number, lab_name, progress, notes), block)
         for number, (block, item) in enumerate(missing, first)
     )
     return recorder.finished(writer, interrupted)
+
+
+def _estimate_s(plan: Plan) -> float:
+    return plan.load.warmup_s + plan.load.duration_s + bounds.SET_UP_S
 
 
 def _missing(sweep: Sweep, measured: Sequence[SweepTrial]) -> Iterator[tuple[int, SweepItem]]:

@@ -26,7 +26,6 @@ def test_each_worker_keeps_a_connection_to_each_backend() -> None:
     assert (sizing.needed, sizing.chosen.keepalive, sizing.stops) == (40, 40, ())
     assert sizing.chosen.requests_per_connection == pytest.approx(1000)
     assert sizing.chosen.backend_connections == 96 + 11
-    assert fleets.size(replace(FORTY, balancing="random")).needed > 40
 
 
 def test_without_a_pool_the_two_thresholds_are_those_of_the_ports() -> None:
@@ -62,7 +61,8 @@ def test_a_limit_holds_just_below_its_rate_and_not_above() -> None:
         assert each.rate is not None
         for share, is_passed in ((0.98, False), (1.02, True)):
             there = replace(ONE, rate=each.rate * share, backend_connections=100)
-            assert limit(fleets.size(there, keepalive=4), each.name).is_passed is is_passed
+            (found,) = (other for other in fleets.find_limits(there, 4) if other.name == each.name)
+            assert found.is_passed is is_passed
 
 
 def test_what_is_used_whatever_the_rate_fails_at_any() -> None:
@@ -72,9 +72,9 @@ def test_what_is_used_whatever_the_rate_fails_at_any() -> None:
 
 
 def test_connections_that_are_hardly_used_end_whatever_the_size() -> None:
-    slow = ProxyFleet(rate=10, latency_s=0.01, proxies=10, workers=4, backends=10)
+    slow = ProxyFleet(rate=1, latency_s=0.01, proxies=10, workers=4)
     assert "requests to a backend within the idle timeout" in fleets.size(slow).stops[0]
-    assert fleets.size(replace(slow, rate=1000)).stops == ()
+    assert fleets.size(replace(slow, rate=100)).stops == ()
 
 
 def test_the_answer_is_plain_values() -> None:

@@ -96,5 +96,6 @@ def test_every_cell_must_be_a_plan(axis: Axis, said: str) -> None:
 
 
 def test_a_sweep_has_a_longest_time() -> None:
+    values = {**KEEPALIVE, "trials": 40_000, "load": {**KEEPALIVE["load"], "duration_s": 10.0}}
     with pytest.raises(PlanError, match="--vary: 2 cells"):
-        grids.plans(Plan(mode="keepalive", trials=50_000).to_json(), grids.check([CONNECTIONS]))
+        grids.plans(values, grids.check([CONNECTIONS]))
