@@ -24,7 +24,7 @@ COMMANDS = {
     "list": "List the runs of a folder of results, the newest last.",
     "show": "Show a run again, of modes or of a scenario: its table and its finding.",
     "report": "Write one HTML file about a run, to pass on: it carries all it shows, and loads nothing.",
-    "export": "Export a run as CSV, in the OpenMetrics format, or as Markdown for a job's summary.",
+    "export": "Export a run: medians with their 95 % intervals, and what each figure is worth.",
     "compare": "Compare two or more runs of one kind, or the modes of one run; the first is the baseline.",
     "sweep": "Measure every cell of a grid of plan keys, and say where each curve bends.",
     "search": "Find the highest rate at which requirements hold, with its interval.",
