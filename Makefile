@@ -11,7 +11,7 @@ export PYTHONNOUSERSITE := 1
 # Each role is a process: without bytecode on disk every one of them compiles all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help bench incident check test test-long test-all perf attacks fuzz nginx-versions directives schema constraints clean
+.PHONY: help bench incident check test test-long test-all perf false-alarms attacks fuzz nginx-versions directives schema constraints clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -38,6 +38,11 @@ test-all: test test-long  ## All tests: those, then the long ones
 
 perf: .venv/.perf  ## Side by side with wrk, nginx and the others (QUICK=1, PERF_ONLY=a,b-tiny,..., PERF_FLAGS=)
 	$(BIN)/python -m tests.perf $(if $(QUICK),--quick) $(if $(PERF_ONLY),--only $(PERF_ONLY)) $(PERF_FLAGS)
+
+false-alarms: .venv/.dev  ## How often a comparison is wrong, by 200 runs of equal sides and more (an hour; MINUTES=60)
+	for kind in equal equal-until spin; do \
+	    $(BIN)/python -m tests.perf.false_alarms measure $$kind --minutes $(or $(MINUTES),60) --root build/false-alarms; done
+	$(BIN)/python -m tests.perf.false_alarms count --root build/false-alarms
 
 attacks: .venv/.dev  ## Attack the proxy, and nginx beside it (QUICK=1, ATTACKS="crumbs idle-race ...")
 	$(BIN)/python -m tests.attacks $(if $(QUICK),--quick) $(ATTACKS)

@@ -50,13 +50,14 @@ class Kind:
     rate: float | None = None
     spins: bool = False
     until: Until | None = None
+    comparisons: int = 200
 
 
 KINDS = {
     "equal": Kind(trials=5, duration_s=0.3),
-    "equal-until": Kind(trials=MOST_BLOCKS, duration_s=0.3, until=UNTIL),
+    "equal-until": Kind(trials=MOST_BLOCKS, duration_s=0.3, until=UNTIL, comparisons=100),
     # Paced, so that a request costs the same whatever share of the machine the others leave.
-    "spin": Kind(trials=10, duration_s=2.5, connections=32, rate=3000.0, spins=True),
+    "spin": Kind(trials=10, duration_s=2.5, connections=32, rate=3000.0, spins=True, comparisons=30),
 }
 
 
@@ -185,14 +186,15 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     making = commands.add_parser("measure")
     making.add_argument("kind", choices=KINDS)
-    making.add_argument("--comparisons", type=int, default=200)
+    making.add_argument("--comparisons", type=int)
     making.add_argument("--minutes", type=float, default=60.0)
     for each in (making, commands.add_parser("count")):
         each.add_argument("--root", type=Path, required=True)
     given: Namespace = parser.parse_args()
     if given.command == "measure":
         ends_s = time.monotonic() + 60 * given.minutes
-        measure(KINDS[given.kind], given.comparisons, given.root / given.kind, ends_s)
+        kind = KINDS[given.kind]
+        measure(kind, given.comparisons or kind.comparisons, given.root / given.kind, ends_s)
     else:
         json.dump(count(given.root), sys.stdout, indent=2)
     return 0
