@@ -197,6 +197,20 @@ def test_what_it_costs() -> None:
 
 
 @needs_nginx
+@pytest.mark.long
+def test_what_it_costs_behind_tls(tmp_path: Path) -> None:
+    (tmp_path / "a.conf").write_text(
+        "events {} http { server { listen 443 ssl; server_name a.test; if ($scheme = http) { return 403; }"
+        " location / { proxy_pass http://127.0.0.1:9000; proxy_http_version 1.0; } } }"
+    )
+    flags = ("--load", "-d", "0.5", "--pairs", "1", "--program", any_nginx().path)
+    (cost,) = bench_prove(tmp_path / "a.conf", *flags)["load"]
+    assert (cost["missing"], cost["request"]) == (None, "GET https://a.test/")
+    assert [window["errors"] for window in cost["windows"]] == [0, 0]
+    assert all(window["requests_per_s"] > 0 for window in cost["windows"])
+
+
+@needs_nginx
 def test_nothing_to_repair_is_reported() -> None:
     path = any_nginx().path
     (cost,) = bench_prove(CONF / "keepalive.conf", "--load", "--program", path)["load"]
