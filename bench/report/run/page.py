@@ -27,6 +27,8 @@ _HOW_TO_READ = (
     "Figures are medians over the trials that count (over all where none does), with the least and the"
     " greatest in brackets.",
 )
+_MOST_DATA = 1 << 20
+"""Characters of trials as data: a page is to stay below 2 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,13 @@ def _describe_subjects(run: Run) -> list[tuple[str, str]]:
 
 def build_data_section(run: Run | ScenarioRun) -> Section:
     """Return every trial as it is stored."""
-    lines = "\n".join(json.dumps(trial.to_json()) for trial in run.trials)
-    return Section("Every trial as data (JSON lines, as in run.jsonl)", [Code(lines)], folded=True)
+    lines = [json.dumps(trial.to_json()) for trial in run.trials]
+    heading = "Every trial as data (JSON lines, as in run.jsonl)"
+    if sum(map(len, lines)) > _MOST_DATA:
+        return Section(
+            heading, [Prose(f"{len(lines):,} trials are too many for a page: see run.jsonl.")], folded=True
+        )
+    return Section(heading, [Code("\n".join(lines))], folded=True)
 
 
 def build_machine_section(machine: Mapping[str, Any]) -> Section:

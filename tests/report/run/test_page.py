@@ -84,6 +84,14 @@ def test_the_trials_can_be_read_back(run: Run) -> None:
     assert trials == run.trials
 
 
+@pytest.mark.long
+def test_trials_that_are_too_many_are_left_to_their_file(run: Run) -> None:
+    page = build_page(dataclasses.replace(run, trials=run.trials * 200))
+    (prose,) = section(page, "Every trial as data").blocks
+    assert prose == Prose("800 trials are too many for a page: see run.jsonl.")
+    assert len(render(page)) < 2 << 20
+
+
 def test_the_plan_can_be_run_again(run: Run, tmp_path: Path) -> None:
     page = build_page(run)
     (command, _) = section(page, "How to measure it again").blocks
