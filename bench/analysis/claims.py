@@ -45,6 +45,11 @@ _CAUSES = {
     "mode-not-keepalive": "connections were not kept",
     "interrupted": "the trial was interrupted",
     "invalid": "the trial is invalid",
+    "failed": "requests failed",
+    "lost": "messages were lost",
+    "browser-lost": "messages to the browser were lost",
+    "doubled": "tokens came twice",
+    "unseen": "changes were not seen",
 }
 _OVER_THE_WINDOW = (*_INSTEAD, "latency_ms.", "service_ms.")
 """Metrics that depend on when the cliff came, where it lies in the window."""
@@ -87,7 +92,7 @@ def counts_for(trial: TrialRecord, metric: Metric) -> bool:
 def explain(trials: Iterable[TrialRecord]) -> str:
     """Return in half a sentence why `trials` do not count, the most common cause first."""
     found = Counter(reason for trial in trials for reason in sorted(void_reasons(trial)))
-    causes = [_CAUSES.get(code, f"of {code.replace('-', ' ')}") for code, _ in found.most_common()]
+    causes = [_CAUSES.get(code, f"the warning `{code}` voids it") for code, _ in found.most_common()]
     return " and ".join(causes)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.analysis.cases import Spread, Summary
 from bench.analysis.metrics import figure
 from bench.report.scenario import text as report
-from bench.runs.record import Refused, ScenarioRun, TrialWarning
+from bench.runs.record import Refused, ScenarioRun, ScenarioTrial, TrialWarning
 from tests.scenarios.sample_scenario import SCENARIO, trial
 
 RUN = ScenarioRun(
@@ -79,3 +81,22 @@ def test_what_shares_a_reason_is_refused_in_one_line() -> None:
 def test_a_run_without_a_whole_trial_claims_nothing() -> None:
     cut = ScenarioRun(RUN.plan, {}, RUN.started, trials=(trial(1, "bag", interrupted=True),))
     assert report.summarize(SCENARIO, cut) == "Nothing was measured to the end."
+
+
+def void(at: int, variant: str, code: str) -> ScenarioTrial:
+    return replace(
+        trial(at, variant), valid=False, warnings=(TrialWarning(code, "seen", "do something", voids=True),)
+    )
+
+
+def test_what_does_not_count_is_in_no_sentence_and_named() -> None:
+    def said(*trials: ScenarioTrial) -> str:
+        return report.summarize(SCENARIO, ScenarioRun(RUN.plan, {}, RUN.started, trials=trials))
+
+    assert said(void(1, "bag", "lost")) == "No trial counts, since messages were lost."
+    assert said(trial(1, "bag"), void(2, "loose-leaf", "lost")) == (
+        "A bag takes 100 ms. Not counted: loose-leaf, since messages were lost."
+    )
+    assert said(trial(1, "bag"), void(2, "loose-leaf", "machine-shared")).startswith(
+        "This machine was too busy for rates and times; counts and CPU stand. "
+    )

@@ -106,9 +106,9 @@ def test_of_several_runs_the_gravest_decides() -> None:
 
 
 def test_the_causes_are_named_the_most_common_one_first() -> None:
-    trials = [trial("no-traffic"), trial("machine-shared"), trial("machine-shared"), trial("lost")]
+    trials = [trial("no-traffic"), trial("machine-shared"), trial("machine-shared"), trial("new-one")]
     assert claims.explain(trials) == (
-        "others used the machine and no request reached the backend and of lost"
+        "others used the machine and no request reached the backend and the warning `new-one` voids it"
     )
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from bench.analysis import claims
 from bench.analysis.cases import CaseTrials, Summary
-from bench.analysis.claims import Standing
+from bench.analysis.claims import RunVerdict, Standing
+from bench.analysis.metrics import Metric
 from bench.experiment.definition import Scenario
 from bench.report.html import Table
 from bench.report.text_table import (
@@ -19,6 +20,9 @@ from bench.report.text_table import (
 from bench.runs.read import Listed
 from bench.runs.record import ScenarioRun
 
+_A_COUNT = Metric("hops.back.opened", "")
+_TOO_BUSY = "This machine was too busy for rates and times; counts and CPU stand."
+
 
 def format_run(scenario: Scenario, run: ScenarioRun, picture: Path | None = None) -> str:
     """Return what `bench scenario run` and `bench show` print."""
@@ -30,13 +34,21 @@ def format_run(scenario: Scenario, run: ScenarioRun, picture: Path | None = None
 
 
 def summarize(scenario: Scenario, run: ScenarioRun) -> str:
-    """Return what the run shows, or that nothing was measured."""
+    """Return what the run shows as far as its figures count, and which cases count for nothing."""
     finished = [trial for trial in run.trials if not trial.interrupted]
     if not finished:
         return "Nothing was measured to the end."
-    if not any(map(claims.counts, finished)):
+    rows = Summary.of(run).rows
+    counted = tuple(row for row in rows if any(claims.counts_for(trial, _A_COUNT) for trial in row.trials))
+    if not counted:
         return f"No trial counts, since {claims.explain(finished)}."
-    return scenario.conclude(Summary.of(run))
+    sentences = [_TOO_BUSY] if claims.judge(run) is RunVerdict.TOO_BUSY else []
+    sentences.append(scenario.conclude(Summary(counted)))
+    if void := [row for row in rows if row not in counted]:
+        names = "; ".join(row.name for row in void)
+        causes = claims.explain(trial for row in void for trial in row.trials)
+        sentences.append(f"Not counted: {names}, since {causes}.")
+    return " ".join(sentences)
 
 
 def build_table(scenario: Scenario, run: ScenarioRun) -> Table:
