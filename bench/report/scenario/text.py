@@ -44,6 +44,8 @@ def summarize(scenario: Scenario, run: ScenarioRun) -> str:
         return f"No trial counts, since {claims.explain(finished)}."
     sentences = [_TOO_BUSY] if claims.judge(run) is RunVerdict.TOO_BUSY else []
     sentences.append(scenario.conclude(Summary(counted)))
+    if not any(map(claims.counts, finished)):
+        sentences.append(f"Rates and times are void, since {claims.explain(finished)}.")
     if void := [row for row in rows if row not in counted]:
         names = "; ".join(row.name for row in void)
         causes = claims.explain(trial for row in void for trial in row.trials)

@@ -17,7 +17,7 @@ def conclude(summary: Summary) -> str:
     subject = next((row.subject for row in (poll, push) if row is not None), None)
     rows = [row for row in (poll, summary.row("long-poll", subject), push) if row is not None]
     if not rows:
-        return "No message was delivered."
+        return "No delay of a message can be told."
     saved = "" if poll is None or push is None else _saving(poll, push)
     return "; ".join(map(_cost, rows)) + saved + "."
 
@@ -35,7 +35,7 @@ def _first(summary: Summary, variants: tuple[str, ...]) -> CaseTrials | None:
 def _cost(row: CaseTrials) -> str:
     delay_ms, sent = row.value("times_ms.delay.p50"), row.value("figures.requests_per_delivery")
     if delay_ms is None or sent is None:
-        return f"{row.name} delivered nothing"
+        return f"of {row.name} no delay can be told"
     requests = "no request" if sent < 0.01 else f"{sent:.2g} requests"
     return f"{row.name} brings a message after {delay_ms:,.3g} ms with {requests}"
 

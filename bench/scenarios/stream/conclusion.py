@@ -22,7 +22,7 @@ def conclude(summary: Summary) -> str:
     if cut:
         cases = ", ".join(f"{row.name} ({row.value('figures.lost') or 0:,.0f} tokens lost)" for row in cut)
         parts.append(f"the answer is cut by {cases}")
-    return ("; ".join(parts) or "No token came") + "."
+    return ("; ".join(parts) or "No delay of a token can be told") + "."
 
 
 def _first_ms(row: CaseTrials) -> float:
