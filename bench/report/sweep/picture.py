@@ -103,6 +103,11 @@ def _draw_panel(axes: "Axes", axis: Axis, figure: SweepFigure, curves: Sequence[
     axes.tick_params(axis="y", labelsize=10)
     axes.margins(x=0.06, y=0.1)
     axes.set_ylim(bottom=0)
+    if all(point.center is None for curve in curves for point in curve.points):
+        # An axis without a figure on it has no scale.
+        axes.set_yticks([])
+        void = {"xycoords": "axes fraction", "ha": "center", "size": 11, "bbox": style.TEXT_GROUND}
+        annotate(axes, "void: no trial counts", (0.5, 0.5), (0, 0), **void)
     axes.grid(axis="y", color=FAINT)
     axes.set_axisbelow(True)
 
