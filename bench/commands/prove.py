@@ -92,14 +92,28 @@ _MOST_REQUESTS = 1000
     help="Worker processes of nginx that share them.",
 )
 @option(Heading.LOAD, "--load", is_flag=True, help="Measure what it costs as it is and repaired.")
-@option(Heading.LOAD, "--duration", "-d", default="2s", type=Duration(0.1, 600), help="The window of --load.")
 @option(
-    Heading.LOAD, "--pairs", default=3, type=Count(1, _MOST_REQUESTS), help="Windows of --load on each side."
+    Heading.LOAD,
+    "--duration",
+    "-d",
+    default="2s",
+    only_with="load",
+    type=Duration(0.1, 600),
+    help="The window of --load.",
+)
+@option(
+    Heading.LOAD,
+    "--pairs",
+    default=3,
+    only_with="load",
+    type=Count(1, _MOST_REQUESTS),
+    help="Windows of --load on each side.",
 )
 @option(
     Heading.LOAD,
     "--locations",
     default=1,
+    only_with="load",
     type=Count(1, _MOST_REQUESTS),
     help="How many locations --load measures, in the order of the text.",
 )

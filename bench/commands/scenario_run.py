@@ -58,7 +58,13 @@ if TYPE_CHECKING:
     shown_default="the scenario's own",
     help="A setting of the scenario; --dry-run lists them (repeatable).",
 )
-@option(Heading.RUN, "--dry-run", is_flag=True, help="Print the plan as TOML, and run nothing.")
+@option(
+    Heading.RUN,
+    "--dry-run",
+    is_flag=True,
+    not_with=["quiet", "output"],
+    help="Print the plan as TOML, and run nothing.",
+)
 @option(
     Heading.PROXY,
     "--subject",

@@ -215,6 +215,9 @@ MISUSE = [
         "--closes-first proxy has no effect beside --mode keepalive",
     ),
     ("run --mode short --pool-idle 9", "--pool-idle 9 has no effect beside --mode short: a connection with"),
+    ("prove a.conf --pairs 4", "--pairs 4 has no effect without --load; add it or leave --pairs out"),
+    ("prove a.conf -d 1s --locations 2", "-d 1s has no effect without --load"),
+    ("scenario run push --dry-run -q", "--dry-run has no effect beside -q; leave one of them out"),
     # show, report, compare, list
     ("show", "missing argument 'RUN'"),
     ("show nowhere", "nowhere: there is no such result; `bench list` names those there are"),
