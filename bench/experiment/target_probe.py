@@ -23,7 +23,7 @@ _REMEDIES = {
     Cause.NO_CONNECT: "write another address, or see what drops the packets",
     Cause.SILENT: "see what it waits for; where that is meant, raise --request-timeout above 10s",
     Cause.CLOSED: "see its log, and whether it is to be reached through something else",
-    Cause.HTTP2_ONLY: "the clients speak HTTP/1.1; name a port that does",
+    Cause.HTTP2_ONLY: "add --http2, or name a port that speaks HTTP/1.1",
     Cause.NO_HTTP: "name a port that speaks HTTP/1.1",
     Cause.TLS_FAILED: "see its certificate and its versions of TLS",
 }

@@ -1,5 +1,6 @@
 """The clients of a worker in HTTP/2: each has a stream at a time of a connection that several share."""
 
+from http import HTTPStatus
 from time import monotonic_ns
 from typing import Any
 
@@ -44,6 +45,9 @@ class StreamClient(LoadClient):
         """End the exchange with a response that is complete."""
         group = self._group
         kind = group.response_check.classify_error(self.response, self.number)
+        if kind is not None or self.response.status != HTTPStatus.OK:
+            # Correct ones of 200 are what is left of all.
+            group.counters.count_status(self.response.status, kind is None)
         if kind is None:
             self.succeed(self.response.body_bytes, True, now_ns)
         else:

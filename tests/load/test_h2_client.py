@@ -230,6 +230,12 @@ def test_what_is_wrong_with_one_stream_leaves_the_others_alone(name: str) -> Non
     assert errors(done) == {kind}
     assert done["errors_total"][kind] == len([r for r in server.requests if r.number % 2])
     assert done["requests_total"] == len([r for r in server.requests if r.number % 2 == 0])
+    # A stream that is reset has no status; each other response has one.
+    wrong_status = "502" if name == "502" else "200"
+    counted = {"200": done["requests"]}
+    if kind != "reset":
+        counted[wrong_status] = counted.get(wrong_status, 0) + done["errors"][kind]
+    assert done["statuses"] == counted
     assert server.accepted == 2
 
 
