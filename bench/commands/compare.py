@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     type=FilePath,
     shown_default="compare, in the last RUN",
-    help="The picture's path without its ending.",
+    help="The picture's path without its ending, or a page: FILE.html.",
 )
 @json_option
 def compare_command(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as_json: bool) -> None:
@@ -47,6 +47,7 @@ def compare_command(runs: Sequence[str], fail_on: Sequence[str], output: Path | 
     from bench.analysis import compare as comparing
     from bench.analysis import conditions, sides
     from bench.report import comparison as report
+    from bench.report import comparison_page as page
 
     parsed = [conditions.parse(text) for text in fail_on]
     picked = [select(spec) for spec in runs]
@@ -55,7 +56,7 @@ def compare_command(runs: Sequence[str], fail_on: Sequence[str], output: Path | 
     compared = [comparing.compare(each, known) for each in matched]
     judged = [each for comparison in compared for each in conditions.judge(parsed, comparison)]
     stem = output or Path(str(matched[0][-1].run.directory)) / "compare"
-    saved, unsaved = print_run.attempt(report.save, compared, stem)
+    saved, unsaved = print_run.attempt(page.save if stem.suffix == ".html" else report.save, compared, stem)
     drawn = [str(path) for path in saved or ()]
     if as_json:
         answers = [each.to_json() for each in compared]
@@ -64,7 +65,7 @@ def compare_command(runs: Sequence[str], fail_on: Sequence[str], output: Path | 
     else:
         printing.echo(report.text(compared), nl=False)
         for path in drawn:
-            printing.echo(f"picture: {path}")
+            printing.echo(f"{'report' if path.endswith('.html') else 'picture'}: {path}")
         for each in judged:
             printing.echo(str(each))
     print_run.end([], unsaved, conditions.exit_code(judged))

@@ -156,6 +156,11 @@ def format_answer(cell: Cell, unit: str) -> str:
     return ": ".join(part for part in (_shown(cell, unit)[1], answer_words(cell, unit)) if part)
 
 
+def format_cell(cell: Cell, unit: str) -> tuple[str, str]:
+    """Return the median of a cell, and its answer."""
+    return _shown(cell, unit)[0], format_answer(cell, unit)
+
+
 def _size(cell: Cell, unit: str) -> str:
     assert cell.no_more_than is not None, "an interval gives a size"
     if cell.ratio is None:

@@ -12,6 +12,8 @@ from bench.analysis import sides
 from bench.analysis.compare import Comparison, compare
 from bench.analysis.metrics import Metric
 from bench.report import comparison as report
+from bench.report import comparison_page
+from bench.report.html import Table
 from bench.runs.record import ScenarioRun
 from bench.runs.timeline import Series
 from tests.scenarios.sample_scenario import SCENARIO, trial
@@ -61,3 +63,17 @@ def test_the_picture_has_a_panel_for_each_metric_and_bars_for_each_case(
 def test_one_picture_holds_all_cases(compared: Sequence[Comparison], tmp_path: Path) -> None:
     assert report.save(compared, tmp_path / "pair") == [tmp_path / "pair.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pair.png", "pair.svg"]
+
+
+def test_a_page_says_first_who_is_compared_and_has_every_figure(
+    compared: Sequence[Comparison], tmp_path: Path
+) -> None:
+    assert comparison_page.save(compared, tmp_path / "pair.html") == [tmp_path / "pair.html"]
+    page = comparison_page.build_page(compared)
+    assert page.title == "A against B"
+    (table,) = [block for block in page.sections[1].blocks if isinstance(block, Table)]
+    assert ("times_ms.steep.p50", "A", "100", "") in table.rows
+    assert [section.heading for section in page.sections[1:]] == [
+        "Every figure: bag@direct",
+        "Every figure: bag@nginx",
+    ]

@@ -1,0 +1,70 @@
+"""Build the page of a comparison: what differs, the charts of its sides, and every figure with its answer."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench.analysis.answers import Answer
+from bench.analysis.compare import Comparison
+from bench.report import comparison, html
+from bench.report.html import Block, Glance, Page, Prose, Section, Table
+from bench.report.run import charts, tables
+
+_HINT = "Medians over the trials that count; the thin line is the interval of the median."
+
+
+def save(compared: Sequence[Comparison], path: Path) -> list[Path]:
+    """Write the page of `compared` to `path`, and return that; WriteError where it cannot be written."""
+    html.save(build_page(compared), path)
+    return [path]
+
+
+def build_page(compared: Sequence[Comparison]) -> Page:
+    """Return the page of comparisons, each of the same sides."""
+    first = compared[0]
+    names = [side.name for side in first.sides]
+    warnings = dict.fromkeys(warning for each in compared for warning in each.warnings)
+    return Page(
+        kicker="bench: a comparison",
+        title=" against ".join(names),
+        sentence=f"To {names[0]}, figure by figure: {_count_answers(compared)}.",
+        warnings=list(warnings),
+        sections=[*_draw(compared), *(_build_section(each) for each in compared)],
+        started=first.sides[0].run.started,
+        certainty="; ".join(
+            f"{side.name}: {tables.format_trial_count(side)}" for each in compared for side in each.sides
+        ),
+    )
+
+
+def _count_answers(compared: Sequence[Comparison]) -> str:
+    answers = (cell.answer for each in compared for row in each.rows for cell in row.cells[1:])
+    counted = Counter(answer for answer in answers if answer is not Answer.NOT_MEASURED)
+    return ", ".join(f"{count} {answer}" for answer, count in counted.most_common()) or "nothing was measured"
+
+
+def _draw(compared: Sequence[Comparison]) -> Iterator[Section]:
+    if compared[0].sides[0].subject is not None:
+        bars = comparison.build_bars(compared)
+        yield Section("", [Glance(bars, _HINT, comparison.build_legend(compared))])
+        return
+    for each in compared:
+        drawn: list[Block] = [charts.build_glance(each.sides), charts.build_charts(each.sides)]
+        yield Section(each.sides[0].mode if len(compared) > 1 else "", drawn)
+
+
+def _build_section(compared: Comparison) -> Section:
+    rows = [
+        (row.metric.key, side.name, median, "" if cell.answer is Answer.BASELINE else answer)
+        for row in compared.rows
+        if row.is_telling
+        for side, cell in zip(compared.sides, row.cells, strict=True)
+        for median, answer in [comparison.format_cell(cell, row.metric.unit)]
+    ]
+    sides = [f"{side.name}: {side.run.directory}, {side.case}" for side in compared.sides]
+    heading = (
+        "Every figure" if compared.sides[0].subject is None else f"Every figure: {compared.sides[0].case}"
+    )
+    return Section(
+        heading, [*map(Prose, sides), Table(("metric", "side", "median", "ratio and answer"), rows)]
+    )
