@@ -13,9 +13,10 @@ from bench.errors import PlanError
 @command("schema")
 @click.argument("name", nargs=-1, metavar="[COMMAND]...")
 def schema_command(name: Sequence[str]) -> None:
-    """Print the JSON Schema of what a command prints with --json or --format json, or name these commands.
+    """Print the JSON Schema of what a command prints.
 
-    `results/schema.json` is that of a line of run.jsonl.
+    With --json or --format json, that is; without a COMMAND these commands are named. `results/schema.json`
+    is the schema of a line of run.jsonl.
     """
     from bench.commands import json_output
 
