@@ -104,4 +104,4 @@ def test_a_schema_is_one(name: str) -> None:
 def test_a_command_without_json_is_named() -> None:
     done = command_line.run("schema", "tour")
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
-    assert done.stderr.startswith("bench: 'tour' prints no JSON; run, plan, ")
+    assert done.stderr.startswith("bench: 'tour' prints no JSON; run, ab, plan, ")
