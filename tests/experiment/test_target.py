@@ -30,12 +30,13 @@ def server(module: str, *arguments: str) -> Iterator[str]:
 
 
 @needs.on_linux
-@pytest.mark.parametrize(("mode", "least", "most"), [("short", 0.9, 1.1), ("keepalive", 0.0, 0.1)])
+@pytest.mark.parametrize(("mode", "least", "most"), [("short", 0.7, 1.5), ("keepalive", 0.0, 0.5)])
 def test_what_a_proxy_of_this_machine_opens_is_seen_by_the_kernel(
     mode: str, least: float, most: float, tmp_path: Path
 ) -> None:
     with (
-        server("backends") as upstream,
+        # Connections that last a while are seen on a busy machine too.
+        server("backends", "--delay", "20ms") as upstream,
         server("proxy", "--upstream", upstream, "--mode", mode) as proxy,
     ):
         flags = ("--target", f"http://{proxy}/", "--mode", "keepalive")
