@@ -13,8 +13,10 @@ from typing import TypeAlias, TypedDict
 
 from bench.analysis import answers, claims, cliff, looks, metrics, stats
 from bench.analysis.answers import Answer, Cell, CellJson, Samples
+from bench.analysis.claims import Standing
 from bench.analysis.metrics import METRICS, Better, Metric
 from bench.analysis.sides import AnySide, are_interleaved, differences
+from bench.analysis.stats import Estimate
 from bench.runs.record import TrialRecord
 
 _A_COUNT = Metric("errors", "")
@@ -130,11 +132,11 @@ def compare(
     ps = _corrected({key: cell.p for key, cell in held.items() if cell.p is not None}, drawn)
     rows = []
     for metric, row in drawn.items():
-        cells = [_first(row.values[0], alpha)]
+        cells = [_first(row, alpha)]
         for index, samples in enumerate(row.samples):
             cell = held.get((metric, index))
             if cell is None or samples is None:
-                cells.append(_apart(row.values[index + 1], row.instead, alpha))
+                cells.append(_apart(row, index + 1, alpha))
             else:
                 corrected = dataclasses.replace(cell, p=ps.get((metric, index)))
                 cells.append(answers.decide(corrected, samples, metric.better, alpha, len(ps)))
@@ -160,6 +162,14 @@ class _Row:
     samples: Sequence[Samples | None]
     """None where either has no value, or the metric is refused."""
     instead: str | None
+    mixed: Sequence[bool]
+    """For each side, whether its figure is an average over the cliff, which is quoted nowhere."""
+
+    def median(self, side: int, alpha: float) -> Estimate | None:
+        """Return the median of a side; None where there is none to quote."""
+        if not self.values[side] or self.mixed[side]:
+            return None
+        return stats.median_interval(self.values[side], alpha)
 
 
 def _draw(metric: Metric, sides: Sequence[AnySide]) -> _Row:
@@ -174,7 +184,8 @@ def _draw(metric: Metric, sides: Sequence[AnySide]) -> _Row:
             if values[index]:
                 together = are_interleaved(sides[0], side)
                 samples[index - 1] = _samples(figures[0], figures[index], together)
-    return _Row(values, samples, instead)
+    mixed = [claims.sample(side.trials, metric).standing is Standing.MIXED for side in sides]
+    return _Row(values, samples, instead, mixed)
 
 
 def _samples(first: _Figures, later: _Figures, together: bool) -> Samples:
@@ -204,18 +215,19 @@ def _corrected(
     return {key: p for keys, p in zip(kinds.values(), adjusted, strict=True) for key in keys}
 
 
-def _first(values: Sequence[float], alpha: float) -> Cell:
+def _first(row: _Row, alpha: float) -> Cell:
+    values = tuple(row.values[0])
     if not values:
         return Cell(None)
-    return Cell(stats.median_interval(values, alpha), answer=Answer.BASELINE, values=tuple(values))
+    return Cell(row.median(0, alpha), answer=Answer.BASELINE, values=values)
 
 
-def _apart(values: Sequence[float], instead: str | None, alpha: float) -> Cell:
+def _apart(row: _Row, side: int, alpha: float) -> Cell:
     """Return the cell of a side that is not compared."""
-    estimate = stats.median_interval(values, alpha) if values else None
-    if instead is not None and values:
-        return Cell(estimate, answer=Answer.REFUSED, instead=instead, values=tuple(values))
-    return Cell(estimate, values=tuple(values))
+    estimate, values = row.median(side, alpha), tuple(row.values[side])
+    if row.instead is not None and values:
+        return Cell(estimate, answer=Answer.REFUSED, instead=row.instead, values=values)
+    return Cell(estimate, values=values)
 
 
 def _left_out(sides: Sequence[AnySide]) -> list[str]:

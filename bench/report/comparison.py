@@ -85,7 +85,7 @@ def _build_group(metric: Metric, compared: Sequence[Comparison]) -> Iterator[Bar
         for rank, (side, cell) in enumerate(zip(each.sides, each.row(metric.key).cells, strict=True)):
             label = side.name if len(compared) == 1 else f"{_group(each)}: {side.name}"
             if cell.estimate is None:
-                yield Bar(label, None, "-", colour=rank)
+                yield Bar(label, None, _missing(cell), colour=rank)
                 continue
             ratio = "" if cell.ratio is None else f" ({units.ratio(cell.ratio.center)})"
             text = f"{format_number(cell.estimate.center, metric.unit)}{ratio}"
@@ -178,12 +178,17 @@ def _more(cell: Cell) -> str:
 
 def _shown(cell: Cell, unit: str) -> tuple[str, str]:
     """Return the median and the ratio with its interval, or the difference with it."""
-    median = "-" if cell.estimate is None else format_number(cell.estimate.center, unit)
+    median = _missing(cell) if cell.estimate is None else format_number(cell.estimate.center, unit)
     if cell.ratio is not None:
         return median, _with_interval(cell.ratio, units.ratio)
     if cell.difference is not None:
         return median, _with_interval(cell.difference, lambda value: _signed(value, unit))
     return median, ""
+
+
+def _missing(cell: Cell) -> str:
+    """Return what stands in place of a median: that it is an average over the cliff, or nothing."""
+    return "mixed" if cell.values else "-"
 
 
 def _with_interval(estimate: Estimate, shown: Callable[[float], str]) -> str:
@@ -222,7 +227,7 @@ def _footnotes(compared: Comparison, rows: Sequence[MetricRow]) -> Iterator[str]
         )
     if any(cell.answer is Answer.REFUSED for cell in cells):
         notes.append(
-            "refused: half of the ports were passed, and a mean over both sides of that means nothing."
+            "refused, mixed: half of the ports were passed, and a mean over both sides of that means nothing."
         )
     yield from (_fold(note) + "\n" for note in notes)
 
