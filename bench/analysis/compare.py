@@ -219,15 +219,15 @@ def _first(row: _Row, alpha: float) -> Cell:
     values = tuple(row.values[0])
     if not values:
         return Cell(None)
-    return Cell(row.median(0, alpha), answer=Answer.BASELINE, values=values)
+    return Cell(row.median(0, alpha), answer=Answer.BASELINE, values=values, alpha=alpha)
 
 
 def _apart(row: _Row, side: int, alpha: float) -> Cell:
     """Return the cell of a side that is not compared."""
     estimate, values = row.median(side, alpha), tuple(row.values[side])
     if row.instead is not None and values:
-        return Cell(estimate, answer=Answer.REFUSED, instead=row.instead, values=values)
-    return Cell(estimate, values=values)
+        return Cell(estimate, answer=Answer.REFUSED, instead=row.instead, values=values, alpha=alpha)
+    return Cell(estimate, values=values, alpha=alpha)
 
 
 def _left_out(sides: Sequence[AnySide]) -> list[str]:

@@ -12,7 +12,7 @@ correction: Berger, Multiparameter Hypothesis Testing, Technometrics 24 (1982).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal, TypedDict, cast
@@ -114,28 +114,21 @@ def parse(text: str, option: str = FAIL_ON) -> Condition:
     return Condition(text.strip(), key, beyond, float(value), bool(prefix), option)
 
 
-def judge(conditions: Sequence[Condition], comparison: Comparison) -> list[Judged]:
+def judge(conditions: Sequence[Condition], *compared: Comparison) -> list[Judged]:
     """Return the verdict on each condition for each side after the first, or for the only one.
 
-    PlanError where a condition names a metric that the comparison does not know, or a ratio of one side.
+    Comparisons of the same runs, case by case, are corrected for together. PlanError where a condition names
+    a metric that a comparison does not know, or a ratio of one side.
     """
-    judged = []
-    for each in conditions:
-        row = comparison.row(each.key)
-        cells = row.cells
-        if len(cells) == 1 and not each.is_absolute:
-            raise PlanError(
-                f"{each.option} {each.text!r} is a ratio, and there is one side only; write abs:{each.text}"
-            )
-        pairs = list(zip(comparison.sides, cells, strict=True))
-        for side, cell in pairs[1:] or pairs:
-            judged.append(_judge(each, side, row, cell))
+    judged, alphas = [], []
+    for comparison in compared:
+        found = list(_judge_all(conditions, comparison))
+        judged += found
+        alphas += [comparison.alpha] * len(found)
     adjusted = stats.holm([each.p for each in judged])
     return [
-        replace(each, verdict=Verdict.CANNOT_TELL)
-        if each.verdict is Verdict.FAILED and p > comparison.alpha / 2
-        else each
-        for each, p in zip(judged, adjusted, strict=True)
+        _withhold(each, len(judged)) if each.verdict is Verdict.FAILED and p > alpha / 2 else each
+        for each, p, alpha in zip(judged, adjusted, alphas, strict=True)
     ]
 
 
@@ -145,6 +138,24 @@ def exit_code(judged: Sequence[Judged]) -> ExitCode:
     if Verdict.FAILED in verdicts:
         return ExitCode.FINDINGS
     return ExitCode.CANNOT_TELL if Verdict.CANNOT_TELL in verdicts else ExitCode.OK
+
+
+def _judge_all(conditions: Sequence[Condition], comparison: Comparison) -> Iterator[Judged]:
+    for each in conditions:
+        row = comparison.row(each.key)
+        if len(row.cells) == 1 and not each.is_absolute:
+            raise PlanError(
+                f"{each.option} {each.text!r} is a ratio, and there is one side only; write abs:{each.text}"
+            )
+        pairs = list(zip(comparison.sides, row.cells, strict=True))
+        for side, cell in pairs[1:] or pairs:
+            yield _judge(each, side, row, cell)
+
+
+def _withhold(each: Judged, together: int) -> Judged:
+    """Return a failure as what cannot be told: not surely enough, where so many are judged together."""
+    reason = f"{each.reason}, not sure enough with {together} judged together"
+    return replace(each, verdict=Verdict.CANNOT_TELL, reason=reason)
 
 
 def _judge(each: Condition, side: AnySide, row: MetricRow, cell: Cell) -> Judged:
@@ -168,11 +179,11 @@ def _judge_median(each: Condition, name: str, cell: Cell) -> Judged:
     estimate = cell.estimate
     assert estimate is not None, "what was not measured has been told"
     low, high = estimate.low, estimate.high
-    if len(set(cell.values)) == 1:
+    if len(set(cell.values)) == 1 < estimate.n:  # equal in every trial, whatever their number
         low = high = estimate.center
     shown = f"{each.key} is {estimate.center:,.6g}"
     if low is None or high is None:
-        return _too_few(each, name, shown, 6 - estimate.n)
+        return _too_few(each, name, shown, stats.fewest(cell.alpha, paired=True) - estimate.n)
     beyond = sum(each.is_beyond(value, each.value) for value in cell.values)
     p = 0.0 if low == high else stats.sign_test(beyond, estimate.n)
     verdict = _verdict(each.is_beyond(low, each.value), each.is_beyond(high, each.value))
@@ -193,7 +204,7 @@ def _judge_ratio(each: Condition, name: str, cell: Cell, samples: Samples) -> Ju
             f"{each.key} went from {_median(samples.old):,.6g} to {_median(samples.new):,.6g}",
             "",
         )
-    if samples.are_equal:  # in every trial: 1x, whatever their number
+    if samples.are_equal and min(len(samples.old), len(samples.new)) > 1:  # 1x, whatever their number
         beyond = each.is_beyond(1.0, each.value)
         return Judged(each, name, _verdict(beyond, beyond), f"{shown}, equal in every trial", 0.0)
     if low is None or high is None:

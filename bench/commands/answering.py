@@ -37,7 +37,7 @@ class Answers:
         groups = groups_of(measured) if len(measured) == len(runs) else []
         self._stopping = stopping
         self._compared = [compare.compare(group, stopping.known) for group in groups]
-        self._judged = [each for one in self._compared for each in conditions.judge(stopping.required, one)]
+        self._judged = conditions.judge(stopping.required, *self._compared)
 
     @property
     def compared(self) -> "Sequence[Comparison]":

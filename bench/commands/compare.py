@@ -54,7 +54,7 @@ def compare_command(runs: Sequence[str], fail_on: Sequence[str], output: Path | 
     matched = sides.match(picked)
     known = metrics_of(picked[0].sides[0].run)
     compared = [comparing.compare(each, known) for each in matched]
-    judged = [each for comparison in compared for each in conditions.judge(parsed, comparison)]
+    judged = conditions.judge(parsed, *compared)
     stem = output or Path(str(matched[0][-1].run.directory)) / "compare"
     saved, unsaved = print_run.attempt(page.save if stem.suffix == ".html" else report.save, compared, stem)
     drawn = [str(path) for path in saved or ()]

@@ -91,7 +91,7 @@ class Stopping:
 
     def _look(self, groups: Sequence[Sequence[AnySide]], alpha: float) -> str:
         compared = [compare.compare(group, self._judged, alpha) for group in groups]
-        judged = [each for one in compared for each in conditions.judge(self.required, one)]
+        judged = conditions.judge(self.required, *compared)
         failed = [each for each in judged if each.verdict is Verdict.FAILED]
         if failed:
             return f"{failed[0].condition.option} '{failed[0].condition.text}' has failed"

@@ -105,6 +105,20 @@ def test_three_trials_cannot_tell_and_the_line_says_how_many_more_would() -> Non
     assert absolute.reason == "cpu_us_per_request.proxy is 109.08, without an interval: 3 more trials"
 
 
+def test_one_trial_is_a_point_that_decides_nothing_and_two_equal_ones_are_equal() -> None:
+    for count, verdict in ((1, "cannot tell"), (2, "failed")):
+        alone = compare([side("only", STEADY[:1] * count, (3, 3))])
+        assert verdicts(alone, "abs:errors>0") == [verdict]
+    assert verdicts(alone, "abs:errors>3") == ["passed"]
+
+
+def test_at_a_look_on_the_way_a_median_needs_the_more_trials_that_the_line_says() -> None:
+    """At 1 % eight values are the fewest that give the interval of a median: 2 / 2^8 is below it."""
+    looked_at = compare([side("only", STEADY)], alpha=0.01)
+    (judged,) = conditions.judge([conditions.parse("abs:cpu_us_per_request.proxy>1")], looked_at)
+    assert judged.reason == "cpu_us_per_request.proxy is 102.5, without an interval: 2 more trials"
+
+
 def test_a_mean_over_the_cliff_is_refused_with_the_metric_to_take() -> None:
     modes = {"short": SHORT, "keepalive": KEEPALIVE}
     trials = [trial(n, mode, modes[mode], 6.0)[0] for n, mode in enumerate([*modes] * 6, 1)]
@@ -123,6 +137,15 @@ def test_many_conditions_are_corrected_for_when_one_fails_and_not_when_all_pass(
     assert set(verdicts(compared, *[fails] * 20)) == {"failed"}
     assert set(verdicts(compared, *[fails] * 30)) == {"cannot tell"}
     assert set(verdicts(compared, *[passes] * 30)) == {"passed"}
+
+
+def test_comparisons_of_the_same_runs_are_corrected_for_together_and_the_line_says_so() -> None:
+    compared = compare([side("old", STEADY), side("new", tuple(value * 2 for value in STEADY))])
+    fails = [conditions.parse("cpu_us_per_request.proxy>1.1")] * 15
+    assert {each.verdict for each in conditions.judge(fails, compared)} == {"failed"}
+    together = conditions.judge(fails, compared, compared)
+    assert {each.verdict for each in together} == {"cannot tell"}
+    assert together[0].reason.endswith("], not sure enough with 30 judged together")
 
 
 @pytest.mark.parametrize(
