@@ -29,6 +29,11 @@ Operator = Literal["<", "<=", ">", ">="]
 _OPPOSITE: dict[Operator, Operator] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _CONDITION = re.compile(r"(abs:)?\s*([A-Za-z0-9_.-]+)\s*(<=|>=|<|>)\s*(\d+(?:\.\d+)?)(x?)")
 
+_GRAMMAR = (
+    "write METRIC OP RATIO such as 'cpu_us_per_request.proxy<1.05', or abs:METRIC OP VALUE such as"
+    " 'abs:errors<1'"
+)
+
 
 class Verdict(StrEnum):
     """What trials say of a condition."""
@@ -100,14 +105,11 @@ class Judged:
         return f"{self.verdict}: {self.condition.option} '{self.condition.text}': {self.side}: {self.reason}"
 
 
-def parse(text: str, option: str = FAIL_ON) -> Condition:
-    """Return the condition in `text`, which was given with `option`; PlanError where there is none."""
+def parse(text: str, option: str = FAIL_ON, remedy: str = _GRAMMAR) -> Condition:
+    """Return the condition in `text`, which was given with `option`; PlanError, with `remedy`, if none is."""
     match = _CONDITION.fullmatch(text.strip())
     if match is None or (match[1] and match[5]):
-        raise PlanError(
-            f"{option} {text!r} is no condition; write METRIC OP RATIO such as"
-            " 'cpu_us_per_request.proxy<1.05', or abs:METRIC OP VALUE such as 'abs:errors<1'"
-        )
+        raise PlanError(f"{option} {text!r} is no condition; {remedy}")
     prefix, key, sign, value, _ = match.groups()
     operator = cast("Operator", sign)
     beyond = _OPPOSITE[operator] if option == REQUIRE else operator

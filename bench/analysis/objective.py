@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.analysis import claims, conditions, metrics, rate_search
+from bench.analysis import claims, cliff, conditions, metrics, rate_search
 from bench.analysis.conditions import REQUIRE, Condition
 from bench.analysis.rate_search import Reply, SearchRange, Threshold
 from bench.errors import PlanError
 from bench.plan.convert import ConvertError, convert
-from bench.runs.record import Trial
 from bench.runs.sweep_trial import SweepRun, SweepTrial
 
 _SERVED = 0.98
@@ -44,7 +43,7 @@ class Objective:
 
 def parse(text: str) -> Condition:
     """Return the requirement in `text`; PlanError where it is none, or a ratio to something."""
-    condition = conditions.parse(text, REQUIRE)
+    condition = conditions.parse(text, REQUIRE, "write METRIC OP VALUE such as 'latency_ms.p99<20'")
     if text.rstrip().endswith("x"):
         raise PlanError(
             f"{REQUIRE} {text!r} is a ratio, and there is nothing to compare with; leave the x out"
@@ -61,24 +60,30 @@ def replies(measured: Sequence[SweepTrial], sought: Objective) -> list[Reply]:
 
 def holds(trial: SweepTrial, required: Sequence[Condition]) -> bool | None:
     """Return whether a trial sustained its rate and meets every requirement; None where it does not count."""
-    rate = float(trial.cell["load.rate"])
-    if not _counts(trial, required):
+    if why_void(trial, required):
         return None
-    if trial.requests_per_s < _SERVED * rate:
-        return False
-    values = [metrics.figure(trial, each.key) for each in required]
-    if any(value is None for value in values):
-        return False
-    return not any(
-        each.is_beyond(value, each.value)
-        for each, value in zip(required, values, strict=True)
-        if value is not None
-    )
+    values = [(each, metrics.figure(trial, each.key)) for each in required]
+    is_beyond = any(value is not None and each.is_beyond(value, each.value) for each, value in values)
+    return _is_sustained(trial) and not is_beyond
 
 
-def _counts(trial: Trial, required: Sequence[Condition]) -> bool:
-    figures = [metrics.named("requests_per_s"), *(metrics.named(each.key) for each in required)]
-    return not trial.interrupted and all(claims.counts_for(trial, figure) for figure in figures)
+def why_void(trial: SweepTrial, required: Sequence[Condition]) -> str:
+    """Return why a trial says nothing of what is required, in half a sentence; empty where it does."""
+    asked = [metrics.named("requests_per_s"), *(metrics.named(each.key) for each in required)]
+    if not all(claims.counts_for(trial, metric) for metric in asked):
+        return claims.explain([trial])
+    if not _is_sustained(trial):
+        return ""
+    for each in required:
+        if instead := cliff.metric_instead(metrics.named(each.key), [trial]):
+            return f"{each.key} means nothing where half of the ports were passed; take {instead}"
+        if metrics.figure(trial, each.key) is None:
+            return f"{each.key} was not measured"
+    return ""
+
+
+def _is_sustained(trial: SweepTrial) -> bool:
+    return trial.requests_per_s >= _SERVED * float(trial.cell["load.rate"])
 
 
 def answer(run: SweepRun) -> Threshold:

@@ -1,7 +1,9 @@
 """Say in a sentence what a search found: the rate with its interval, or why there is none."""
 
+from collections import Counter
+
 from bench import units
-from bench.analysis import objective, rate_search
+from bench.analysis import objective
 from bench.analysis.objective import Objective
 from bench.analysis.rate_search import SearchOutcome, Threshold
 from bench.errors import ExitCode
@@ -15,9 +17,17 @@ def summarize(run: SweepRun) -> str:
     sought = Objective.of(run.objective)
     found = objective.answer(run)
     required = " and ".join(sought.require)
-    void = sum(reply.holds is None for reply in objective.replies(run.trials, sought))
-    spent = f"{len(run.trials)} trials" + (f", {void} of which do not count" if void else "")
-    return f"{_answer(found, sought, required)} ({spent})."
+    return f"{_answer(found, sought, required)} ({format_trial_count(run)})."
+
+
+def format_trial_count(run: SweepRun) -> str:
+    """Return how many trials a search took, and how many of them do not count, and why."""
+    required = Objective.of(run.objective).conditions
+    reasons = Counter(filter(None, (objective.why_void(trial, required) for trial in run.trials)))
+    spent = f"{len(run.trials)} trial{'' if len(run.trials) == 1 else 's'}"
+    if not reasons:
+        return spent
+    return f"{spent}, {reasons.total()} of which do not count: {'; '.join(reasons)}"
 
 
 def _answer(found: Threshold, sought: Objective, required: str) -> str:
@@ -45,6 +55,6 @@ def _answer(found: Threshold, sought: Objective, required: str) -> str:
 def exit_code(run: SweepRun) -> ExitCode:
     """Return how the command ends: with no rate it is a finding, or it cannot be told."""
     outcome = objective.answer(run).outcome
-    if outcome is rate_search.SearchOutcome.FOUND:
+    if outcome is SearchOutcome.FOUND:
         return ExitCode.OK
     return ExitCode.FINDINGS if outcome is SearchOutcome.NEVER else ExitCode.CANNOT_TELL
