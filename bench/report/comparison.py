@@ -212,17 +212,16 @@ def _signed(value: float, unit: str) -> str:
 def _footnotes(compared: Comparison, rows: Sequence[MetricRow]) -> Iterator[str]:
     cells = [cell for row in rows for cell in row.cells[1:]]
     notes = []
-    if any(cell.ratio and cell.ratio.low is not None for cell in cells):
-        pairs = [cell.pairs for cell in cells if cell.pairs]
-        over = f", over {max(pairs)} pairs of trials" if pairs else ""
+    if ratios := [cell for cell in cells if cell.ratio and cell.ratio.low is not None]:
+        over = _count_pairs(ratios)
         notes.append(
             f"[low, high]: {100 * (1 - compared.alpha):.3g} % interval of the ratio to"
             f" {printable_line(compared.sides[0].name)} (Hodges-Lehmann{over})."
         )
-    if any(cell.p is not None for cell in cells):
-        test = "Wilcoxon signed-rank" if any(cell.pairs for cell in cells) else "Mann-Whitney"
+    if tested := [cell for cell in cells if cell.p is not None]:
+        tests = sorted({"Wilcoxon signed-rank" if cell.pairs else "Mann-Whitney" for cell in tested})
         notes.append(
-            f"better, worse: {test} test, p at most {compared.alpha:.2g}, corrected for"
+            f"better, worse: {' or '.join(tests)} test, p at most {compared.alpha:.2g}, corrected for"
             f" {compared.tests} tests (Benjamini-Hochberg)."
         )
     if any(cell.answer is Answer.REFUSED for cell in cells):
@@ -230,6 +229,16 @@ def _footnotes(compared: Comparison, rows: Sequence[MetricRow]) -> Iterator[str]
             "refused, mixed: half of the ports were passed, and a mean over both sides of that means nothing."
         )
     yield from (_fold(note) + "\n" for note in notes)
+
+
+def _count_pairs(cells: Sequence[Cell]) -> str:
+    """Return over how many pairs intervals are; nothing where none is over pairs."""
+    counts = sorted({cell.pairs for cell in cells if cell.pairs})
+    if not counts:
+        return ""
+    span = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+    where = "" if all(cell.pairs for cell in cells) else " where trials have pairs"
+    return f", over {span} pairs of trials{where}"
 
 
 def _names(compared: Sequence[Comparison]) -> list[str]:

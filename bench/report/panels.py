@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PERCENTS = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
-_MOST_TICKS = 6
 
 
 def draw_chart(axes: "Axes", chart: Chart, sides: Sequence[ChartSide]) -> None:

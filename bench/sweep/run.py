@@ -17,7 +17,7 @@ from bench.plan import grid as grids
 from bench.plan.grid import Grid
 from bench.plan.run_plan import Mode, Plan
 from bench.progress import Progress
-from bench.runs import read, storage, timeline
+from bench.runs import storage, timeline
 from bench.runs.record import TrialWarning
 from bench.runs.sweep_trial import SweepRun, SweepTrial
 
@@ -97,14 +97,6 @@ def resume(sweep: Sweep, begun: SweepRun, lab_name: str, progress: Progress) -> 
         )
     with storage.reopen(begun) as writer:
         return _record(sweep, writer, lab_name, progress, notes)
-
-
-def read_begun(directory: Path) -> tuple[SweepRun, Sweep]:
-    """Return the sweep in `directory` as far as it went, and whole; PlanError where it is none."""
-    begun = read.read(directory)
-    if begun.kind != "sweep":
-        raise PlanError(f"--resume {directory}: it is no sweep, but a {begun.kind}")
-    return begun, prepare(begun.plan, Grid.of(begun.grid))
 
 
 def _record(

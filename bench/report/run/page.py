@@ -13,9 +13,9 @@ from typing import Any
 from bench.analysis import compare, metrics
 from bench.analysis.sides import Side, split
 from bench.plan import flags, toml
-from bench.report import comparison
+from bench.report import certainty, comparison
 from bench.report.html import Block, Code, FactList, Page, Prose, Section, Table
-from bench.report.run import charts, finding, incident, tables, text
+from bench.report.run import charts, finding, incident, tables, target, text
 from bench.runs import timeline
 from bench.runs.record import Run, ScenarioRun
 
@@ -24,8 +24,8 @@ _HOW_TO_READ = (
     " again. Requests are correct responses. A connection that is closed keeps its port in TIME_WAIT for a"
     " minute on the side that closed first; once half of the ports are used, the kernel searches for a free"
     " one, and connect() slows down. CPU per request is user and system time of the whole process tree.",
-    "Figures are medians over the trials that count (over all where none does), with the least and the"
-    " greatest in brackets.",
+    "Figures are medians over the trials that count, with the least and the greatest in brackets; where none"
+    " does, it is said in their place.",
 )
 _MOST_DATA = 1 << 20
 """Characters of trials as data: a page is to stay below 2 MiB."""
@@ -52,24 +52,30 @@ def build_page(run: Run) -> Page:
         warnings=[*text.summarize_warnings(run), *run.damage],
         sections=list(_sections(run, found)),
         started=run.started,
-        certainty=format_certainty(split(run)) if run.trials and len(run.subjects) < 2 else "",
+        certainty=(
+            certainty.count_trials((row.trials for row in incident.build_rows(run)), "configuration")
+            if len(run.subjects) > 1
+            else format_certainty(split(run))
+        ),
     )
 
 
 def format_certainty(sides: Sequence[Side]) -> str:
-    """Return how many trials stand behind the title, and what a test says of the difference.
+    """Return how many trials stand behind the title, and what a test says of the difference, if any is there.
 
     The figure that is tested is the proxy's CPU per request: it means the same with and without a cliff.
     """
     counted = [f"{len(side.counted)} of {len(side.trials)} trials of {side.name} count" for side in sides]
-    text = f"{'; '.join(counted)}."
+    text = f"{'; '.join(counted)}." if counted else ""
     if {side.mode for side in sides} != {"short", "keepalive"} or len(sides) != 2:
         return text
     short, keepalive = sorted(sides, key=lambda side: side.mode, reverse=True)
     is_cut = any(map(finding.has_cliff, sides))
     metric = metrics.named(f"cpu_us_per_request{'_before_cliff' if is_cut else ''}.proxy")
     cell = compare.compare((short, keepalive)).row(metric.key).cells[1]
-    return f"{text} CPU of the proxy per request, to short: {comparison.format_answer(cell, metric.unit)}."
+    whose = "target" if target.is_target(short.run) else "proxy"
+    answer = comparison.format_answer(cell, metric.unit)
+    return f"{text} CPU of the {whose} per request, to {short.name}: {answer}."
 
 
 def _find_of_modes(run: Run) -> _Finding:

@@ -47,6 +47,7 @@ _ROWS = (
     ("late", "late"),
     ("never started", "never_started"),
 )
+_STATUSES = Metric("statuses", "")
 _HIDDEN_AT_ZERO = frozenset(
     {"upstream.lost", "late", "queued", "never_started", "time_wait.client.peak", "ports.used_peak"}
 )
@@ -100,8 +101,8 @@ def _build_status_rows(sides: Sequence[Side]) -> list[tuple[str, ...]]:
 
 
 def _count_status(side: Side, status: str) -> str:
-    counts = [trial.statuses.get(status, 0) for trial in side.trials]
-    return format_spread(statistics.median(counts), min(counts), max(counts), "")
+    counts = [trial.statuses.get(status, 0) for trial in side.counted_for(_STATUSES)]
+    return format_spread(statistics.median(counts), min(counts), max(counts), "") if counts else "void"
 
 
 def _before_cliff(row: tuple[str, str]) -> tuple[str, str]:

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
+from bench.analysis import claims
 from bench.experiment.definition import Scenario
 from bench.plan import toml
+from bench.report import certainty
 from bench.report.html import Block, Code, Glance, Page, Prose, Section, Table
 from bench.report.run.page import build_data_section, build_machine_section
 from bench.report.scenario import charts, text
@@ -21,6 +23,7 @@ def build_page(scenario: Scenario, run: ScenarioRun) -> Page:
         warnings=[*text.summarize_warnings(run), *run.damage],
         sections=list(_sections(scenario, run)),
         started=run.started,
+        certainty=certainty.count_trials(claims.cases(run.trials), "case"),
     )
 
 

@@ -7,6 +7,7 @@ from bench.analysis import knee, sweep
 from bench.analysis.sweep import Curve, Point, SweepFigure
 from bench.plan import toml
 from bench.plan.grid import Axis
+from bench.report import certainty
 from bench.report.charts import Chart, Charts, ChartSide, HeatCell, HeatMap, Line, Mark
 from bench.report.html import Code, FactList, Page, Prose, Section
 from bench.report.run import page as run_page
@@ -14,6 +15,7 @@ from bench.report.run import tables
 from bench.report.style import PALETTE
 from bench.report.sweep import picture, search_text, text
 from bench.report.text_table import format_number
+from bench.runs.record import TrialRecord
 from bench.runs.sweep_trial import SweepRun
 
 _HOW_TO_READ = (
@@ -36,7 +38,18 @@ def build_page(run: SweepRun) -> Page:
         warnings=[*text.summarize_warnings(run), *run.damage],
         sections=_sections(run, sentences[1:]),
         started=run.started,
+        certainty=_format_certainty(run),
     )
+
+
+def _format_certainty(run: SweepRun) -> str:
+    """Return how many trials stand behind the page: a search has its interval, a sweep only its knees'."""
+    if run.objective and run.trials:
+        return f"{search_text.format_trial_count(run)}."
+    cells: dict[str, list[TrialRecord]] = {}
+    for trial in run.trials:
+        cells.setdefault(str(trial.cell), []).append(trial)
+    return certainty.count_trials(cells.values(), "cell")
 
 
 def _build_heat_map(run: SweepRun, figure: SweepFigure) -> HeatMap:

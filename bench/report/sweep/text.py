@@ -75,18 +75,23 @@ def summarize_warnings(run: SweepRun) -> list[str]:
             f"{_name_cells(crossed)}: half of the ports were used; the rate (<) is the one before, and there"
             " is no latency, since it would be of both"
         )
-    missing = len(sweep.grid_of(run)) - len({tuple(cell.values.items()) for cell in sweep.cells(run)})
-    if missing and not run.objective:
-        warnings.append(f"{missing} cells have no trial yet; `bench sweep --resume {run.directory}` goes on")
+    if (missing := _count_missing(run)) and not run.objective:
+        cells = "1 cell has" if missing == 1 else f"{missing} cells have"
+        warnings.append(f"{cells} no trial yet; `bench sweep --resume {run.directory}` goes on")
     return warnings
+
+
+def _count_missing(run: SweepRun) -> int:
+    """Return how many cells of the grid have no trial."""
+    return len(sweep.grid_of(run)) - len({tuple(cell.values.items()) for cell in sweep.cells(run)})
 
 
 def _group_warnings(run: SweepRun) -> Iterator[str]:
     """Yield each kind of warning once, with the number of its trials and the first message."""
-    kinds: dict[str, list[TrialWarning]] = {}
+    kinds: dict[tuple[str, bool], list[TrialWarning]] = {}
     for trial in run.trials:
         for warning in trial.warnings:
-            kinds.setdefault(warning.code, []).append(warning)
+            kinds.setdefault((warning.code, warning.voids), []).append(warning)
     for found in kinds.values():
         first = found[0]
         void = " (void)" if first.voids else ""
@@ -95,7 +100,7 @@ def _group_warnings(run: SweepRun) -> Iterator[str]:
         )
         yield f"{first.message}{void}{others}" + (f"; {first.advice}" if first.advice else "")
     if stopped := sum(trial.interrupted for trial in run.trials):
-        yield f"{stopped} trial was interrupted, and is left out"
+        yield f"trials that were interrupted, and are left out: {stopped}"
 
 
 def _name_cells(names: Sequence[str]) -> str:
@@ -156,8 +161,11 @@ def format_title(run: SweepRun) -> str:
 
 
 def suggest_command(run: SweepRun) -> str:
-    """Return the command that compares the ends of the first axis."""
+    """Return the command to type next: a sweep is completed first, then the ends of its axis compared."""
     found: list[SweepCell] = sweep.cells(run)
-    if len(found) < 2:
+    if run.objective:
+        return f"bench report {run.directory}"
+    is_cut = run.interrupted or any(trial.interrupted for trial in run.trials)
+    if is_cut or _count_missing(run) or len(found) < 2:
         return f"bench sweep --resume {run.directory}"
     return f"bench compare {run.directory}:{found[0].side.case} {run.directory}:{found[-1].side.case}"

@@ -150,7 +150,7 @@ def test_a_run_whose_trials_do_not_count_says_so_in_its_title(run: Run) -> None:
 def test_a_run_without_a_trial_has_a_page_too(run: Run) -> None:
     page = build_page(dataclasses.replace(run, trials=(), damage=("run.jsonl:2: cut off",)))
     assert page.title == "No trial was finished"
-    assert page.warnings == ["run.jsonl:2: cut off"]
+    assert (page.warnings, page.certainty) == (["run.jsonl:2: cut off"], "")
 
 
 def test_a_run_of_many_subjects_tells_them_apart(run: Run) -> None:
@@ -161,6 +161,10 @@ def test_a_run_of_many_subjects_tells_them_apart(run: Run) -> None:
     )
     page = build_page(dataclasses.replace(run, trials=trials))
     assert page.title == "2 configurations side by side; the backend closes at once"
+    assert page.certainty == (
+        "4 of 4 trials count in full: 2 of each of 2 configurations. Figures are medians; differences between"
+        " configurations are not tested."
+    )
     (table,) = _tables(page, "The figures")
     assert [row[0] for row in table.rows] == ["nginx 1.22.1 default", "nginx 1.22.1 full"]
     command = section(page, "How to measure it again").blocks[0]

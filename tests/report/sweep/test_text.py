@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from bench.report import html, style
 from bench.report.sweep import page, picture, text
@@ -49,6 +52,42 @@ def test_cells_without_a_trial_are_told_with_the_way_to_go_on() -> None:
     assert "2 cells have no trial yet; `bench sweep --resume results/s` goes on" in text.summarize_warnings(
         made
     )
+
+
+def test_trials_that_do_not_count_are_told_apart_from_those_that_do_with_the_same_warning() -> None:
+    noted = replace(DISTURBED, message="other processes used 12%", voids=False)
+    made = run(
+        {POOL_IDLE: [1, 2]},
+        change=lambda each: replace(each, warnings=(noted if each.trial > 1 else DISTURBED,)),
+    )
+    first, others = text.summarize_warnings(made)
+    assert first.startswith("other processes used 40% (void);")
+    assert others.startswith("other processes used 12%, and alike in 4 more of 6 trials")
+
+
+@pytest.mark.parametrize(
+    ("changed", "command"),
+    [
+        ({}, "bench compare results/s:pool-idle=1 results/s:pool-idle=4"),
+        ({"interrupted": True}, "bench sweep --resume results/s"),
+        ({"grid": {POOL_IDLE: [1, 2, 4, 8]}}, "bench sweep --resume results/s"),
+        ({"objective": {"require": ["errors<1"]}}, "bench report results/s"),
+    ],
+)
+def test_the_next_command_completes_a_sweep_before_it_compares(changed: dict[str, Any], command: str) -> None:
+    assert text.suggest_command(replace(run({POOL_IDLE: [1, 2, 4]}), **changed)) == command
+
+
+def test_the_page_says_how_many_trials_stand_behind_it() -> None:
+    def void(trial: SweepTrial) -> SweepTrial:
+        return replace(trial, valid=False, warnings=(DISTURBED,)) if trial.trial == 1 else trial
+
+    made = run({POOL_IDLE: POOLS}, change=void)
+    assert page.build_page(made).certainty == (
+        "23 of 24 trials count in full: 2 to 3 of each of 8 cells. Figures are medians; differences between"
+        " cells are not tested."
+    )
+    assert page.build_page(replace(made, trials=())).certainty == ""
 
 
 def test_two_axes_have_a_picture_each_and_a_heat_map() -> None:
