@@ -36,6 +36,7 @@ class Answers:
         measured = [run for run in runs if run.trials]
         groups = groups_of(measured) if len(measured) == len(runs) else []
         self._stopping = stopping
+        self._is_cut = any(run.interrupted or run.problem is not None for run in runs)
         self._compared = [compare.compare(group, stopping.known) for group in groups]
         self._judged = conditions.judge(stopping.required, *self._compared)
 
@@ -74,9 +75,9 @@ class Answers:
         if self._stopping.reason:
             printing.echo(f"ended:   {self._stopping.reason}")
         elif self._stopping.until is not None:
-            printing.echo("ended:   after the last trial; the interval is not as narrow as --until asks")
-        for each in self._judged:
-            printing.echo(str(each))
+            when = "before" if self._is_cut else "after"
+            printing.echo(f"ended:   {when} the last trial; the interval is not as narrow as --until asks")
+        printing.echo(report.format_verdicts(self._judged), nl=False)
 
 
 def worse(first: ExitCode, second: ExitCode) -> ExitCode:

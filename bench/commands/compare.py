@@ -66,8 +66,7 @@ def compare_command(runs: Sequence[str], fail_on: Sequence[str], output: Path | 
         printing.echo(report.text(compared), nl=False)
         for path in drawn:
             printing.echo(f"{'report' if path.endswith('.html') else 'picture'}: {path}")
-        for each in judged:
-            printing.echo(str(each))
+        printing.echo(report.format_verdicts(judged), nl=False)
     print_run.end([], unsaved, conditions.exit_code(judged))
 
 

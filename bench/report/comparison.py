@@ -1,13 +1,14 @@
 """A comparison as text and as pictures: of runs of the load generator, and of scenarios case by case."""
 
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import units
 from bench.analysis.answers import MOST_MORE, Answer, Cell
 from bench.analysis.compare import Comparison, MetricRow
+from bench.analysis.conditions import Judged
 from bench.analysis.metrics import Metric
 from bench.analysis.stats import Estimate
 from bench.report import sheet, style
@@ -41,6 +42,11 @@ def text(compared: Sequence[Comparison], keys: Sequence[str] = ()) -> str:
         parts.append(_one(comparison, [line for line in comparison.warnings if line not in seen]))
         seen.update(comparison.warnings)
     return "\n".join(parts)
+
+
+def format_verdicts(judged: Iterable[Judged]) -> str:
+    """Return a paragraph for each condition that was judged."""
+    return "".join(f"{_fold(str(each))}\n" for each in judged)
 
 
 def save(compared: Sequence[Comparison], stem: Path) -> list[Path]:

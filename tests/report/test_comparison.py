@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis import sides
+from bench.analysis import conditions, sides
 from bench.analysis.compare import Comparison, compare
 from bench.analysis.metrics import Metric
 from bench.report import comparison as report
@@ -46,6 +46,16 @@ def test_each_case_has_a_table_and_a_warning_stands_once(compared: Sequence[Comp
     assert "A: old, bag@nginx, 1 trial\nB: new, bag@nginx, 1 trial\n" in text
     assert text.count("times_ms.steep.p50") == 2
     assert text.count("! the sides differ in 2 things: plan.settings.cups (3 | 9)") == 1
+
+
+def test_a_verdict_is_folded_as_the_table_is(
+    compared: Sequence[Comparison], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    judged = conditions.judge([conditions.parse("times_ms.steep.p50>1.05")], *compared)
+    lines = report.format_verdicts(judged).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert sum(line.startswith("cannot tell: --fail-on 'times_ms.steep.p50>1.05'") for line in lines) == 2
 
 
 def test_the_picture_has_a_panel_for_each_metric_and_bars_for_each_case(
