@@ -1,8 +1,11 @@
-"""Say how many trials stand behind the figures of a page, and how many of each case."""
+"""Say how sure a page is: how many trials stand behind its figures, and what a test says of them."""
 
 from collections.abc import Iterable, Sequence
 
-from bench.analysis import claims
+from bench.analysis import claims, compare, metrics
+from bench.analysis.sides import Side
+from bench.report import comparison
+from bench.report.run import finding, target
 from bench.runs.record import TrialRecord
 
 
@@ -20,3 +23,21 @@ def count_trials(cases: Iterable[Sequence[TrialRecord]], word: str) -> str:
     of_each = " to ".join(dict.fromkeys((str(min(counted)), str(max(counted)))))
     count = f"{sum(counted)} of {sum(map(len, trials))} trials count in full: {of_each} of {which}."
     return f"{count} Figures are medians; differences between {word}s are not tested."
+
+
+def compare_modes(sides: Sequence[Side]) -> str:
+    """Return how many trials stand behind the title, and what a test says of the difference, if any is there.
+
+    The figure that is tested is the proxy's CPU per request: it means the same with and without a cliff.
+    """
+    counted = [f"{len(side.counted)} of {len(side.trials)} trials of {side.name} count" for side in sides]
+    text = f"{'; '.join(counted)}." if counted else ""
+    if {side.mode for side in sides} != {"short", "keepalive"} or len(sides) != 2:
+        return text
+    short, keepalive = sorted(sides, key=lambda side: side.mode, reverse=True)
+    is_cut = any(map(finding.has_cliff, sides))
+    metric = metrics.named(f"cpu_us_per_request{'_before_cliff' if is_cut else ''}.proxy")
+    cell = compare.compare((short, keepalive)).row(metric.key).cells[1]
+    whose = "target" if target.is_target(short.run) else "proxy"
+    answer = comparison.format_answer(cell, metric.unit)
+    return f"{text} CPU of the {whose} per request, to {short.name}: {answer}."

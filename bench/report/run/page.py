@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.analysis import compare, metrics
-from bench.analysis.sides import Side, split
+from bench.analysis.sides import split
 from bench.plan import flags, toml
-from bench.report import certainty, comparison
+from bench.report import certainty
 from bench.report.html import Block, Code, FactList, Page, Prose, Section, Table
-from bench.report.run import charts, finding, incident, tables, target, text
+from bench.report.run import charts, finding, incident, tables, text
 from bench.runs import timeline
 from bench.runs.record import Run, ScenarioRun
 
@@ -55,27 +54,9 @@ def build_page(run: Run) -> Page:
         certainty=(
             certainty.count_trials((row.trials for row in incident.build_rows(run)), "configuration")
             if len(run.subjects) > 1
-            else format_certainty(split(run))
+            else certainty.compare_modes(split(run))
         ),
     )
-
-
-def format_certainty(sides: Sequence[Side]) -> str:
-    """Return how many trials stand behind the title, and what a test says of the difference, if any is there.
-
-    The figure that is tested is the proxy's CPU per request: it means the same with and without a cliff.
-    """
-    counted = [f"{len(side.counted)} of {len(side.trials)} trials of {side.name} count" for side in sides]
-    text = f"{'; '.join(counted)}." if counted else ""
-    if {side.mode for side in sides} != {"short", "keepalive"} or len(sides) != 2:
-        return text
-    short, keepalive = sorted(sides, key=lambda side: side.mode, reverse=True)
-    is_cut = any(map(finding.has_cliff, sides))
-    metric = metrics.named(f"cpu_us_per_request{'_before_cliff' if is_cut else ''}.proxy")
-    cell = compare.compare((short, keepalive)).row(metric.key).cells[1]
-    whose = "target" if target.is_target(short.run) else "proxy"
-    answer = comparison.format_answer(cell, metric.unit)
-    return f"{text} CPU of the {whose} per request, to {short.name}: {answer}."
 
 
 def _find_of_modes(run: Run) -> _Finding:
