@@ -18,8 +18,7 @@ _PROTOCOLS = ["http/1.1"]
 
 def server_context(settings: ServerTls) -> ssl.SSLContext:
     """Return the context of the listener; SettingsError where its files hold no certificate with its key."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_alpn_protocols(_PROTOCOLS)
+    context = _context(ssl.PROTOCOL_TLS_SERVER)
     files = f"--tls-cert {settings.certificate} and --tls-key {settings.key}"
     try:
         context.load_cert_chain(settings.certificate, settings.key)
@@ -33,8 +32,7 @@ def server_context(settings: ServerTls) -> ssl.SSLContext:
 
 def client_context(settings: UpstreamTls) -> ssl.SSLContext:
     """Return the context of connections to upstreams; SettingsError where their authority cannot be read."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.set_alpn_protocols(_PROTOCOLS)
+    context = _context(ssl.PROTOCOL_TLS_CLIENT)
     if not settings.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -50,6 +48,14 @@ def client_context(settings: UpstreamTls) -> ssl.SSLContext:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise SettingsError(f"--upstream-cacert {settings.authority} cannot be read: {reason}") from None
+    return context
+
+
+def _context(side: int) -> ssl.SSLContext:
+    context = ssl.SSLContext(side)
+    context.set_alpn_protocols(_PROTOCOLS)
+    # Some releases of Python 3.11 set it: a message that is cut would pass for one that ends (RFC 9112, 9.8).
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     return context
 
 

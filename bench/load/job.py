@@ -34,8 +34,8 @@ class LoadJob:
     """Open loop: constant, or poisson, where the requests come independently of one another."""
     rate_phase: float = 0.0
     """Offset of its due times between those of the other workers: a share (0 to 1) of its interval."""
-    warmup_s: float = 1.0
-    duration_s: float = 6.0
+    warmup_s: float = 0.5
+    duration_s: float = 2.5
     requests: int | None = None
     """The window ends early after so many responses, correct or not; None: no such bound. Errors are counted
     toward it ten times a second.

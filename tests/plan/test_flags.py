@@ -81,4 +81,5 @@ def test_the_commands_offer_these_flags(command: str) -> None:
     assert loaded is not None
     offered = {name for each in loaded.params for name in each.opts if name.startswith("--")}
     assert {flag.name for flag in FLAGS} | {"--workers", "--json"} <= offered
-    assert offered - {flag.name for flag in FLAGS} <= {"--workers", "--json", "--output", "--quiet"}
+    others = {"--workers", "--json", "--output", "--quiet", "--until", "--require", "--time-limit"}
+    assert offered - {flag.name for flag in FLAGS} <= others

@@ -16,7 +16,8 @@ from bench.plan.run_plan import ClosesFirst, Mode
 def test_an_empty_plan_is_the_default_run() -> None:
     asked = run_plan.build({})
     assert asked.modes == (Mode.SHORT, Mode.KEEPALIVE)
-    assert (asked.load.connections, asked.load.warmup_s, asked.load.duration_s, asked.trials) == (64, 1, 6, 3)
+    assert (asked.load.connections, asked.trials) == (64, 6)
+    assert (asked.load.warmup_s, asked.load.duration_s) == (0.5, 2.5)
     assert (asked.subject.name, asked.closes_first, asked.pool_idle) == ("asyncio", ClosesFirst.PROXY, 64)
 
 

@@ -138,9 +138,12 @@ def test_on_loopback_there_is_no_kernel_witness(subject: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--subject", "nginx@/nowhere/nginx"), "subject.program: nginx is not here as /nowhere/nginx"),
-        (("--subject", "nginx@/bin/sh"), "subject.program: /bin/sh does not say which nginx it is"),
-        (("--subject", "asyncio@wheel"), "subject.program = 'wheel' goes with nginx, haproxy, envoy, caddy"),
+        (
+            ("--subject", "nginx@/nowhere/nginx"),
+            "nginx@/nowhere/nginx: nginx is not here as /nowhere/nginx",
+        ),
+        (("--subject", "nginx@/bin/sh"), "--subject nginx@/bin/sh: /bin/sh does not say which nginx it is"),
+        (("--subject", "asyncio@wheel"), "--subject asyncio@wheel goes with nginx, haproxy, envoy, caddy"),
     ],
 )
 def test_a_program_that_is_none_is_refused_before_anything_starts(
