@@ -4,6 +4,7 @@ Imported only where a hop speaks TLS.
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -131,12 +132,17 @@ def wrap(
 ) -> ssl.SSLSocket:
     """Return the connected socket of `descriptor` with TLS around it, before the handshake.
 
-    With a server name it is that of a client. What ends without a close_notify was cut (RFC 8446, section
+    OSError where the peer has reset the connection already; the descriptor is closed then, too. With a server
+    name it is that of a client. What ends without a close_notify was cut (RFC 8446, section
     6.1); of a client, that is no more than its end.
     """
     is_client = server_name is not None
     sock = socket.socket(fileno=descriptor)
     sock.setblocking(False)  # Python's own note of it, by which `ssl` waits or does not
+    if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        # `wrap_socket` raises too, but leaves the descriptor open.
+        sock.close()
+        raise OSError(code, os.strerror(code))
     return context.wrap_socket(
         sock,
         server_side=not is_client,

@@ -32,12 +32,16 @@ class TlsConnector:
     def shake_hands(self, descriptor: int, upstream: Address, deadline: float, deliver: Deliver) -> None:
         """Begin the handshake of a connected socket; `deliver` is called when it is over."""
         host = "localhost" if is_unix(upstream[0]) else upstream[0]
-        sock = tls.wrap(
-            self._context,
-            descriptor,
-            server_name=self._name or host,
-            session=self._sessions.get(upstream),
-        )
+        try:
+            sock = tls.wrap(
+                self._context,
+                descriptor,
+                server_name=self._name or host,
+                session=self._sessions.get(upstream),
+            )
+        except OSError as error:
+            self._sends.loop.call_soon(deliver, _failure(error))
+            return
         handshake = Handshake(self._sends.loop, sock, deadline, self._over)
         self._pending[handshake] = deliver
 

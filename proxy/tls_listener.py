@@ -1,5 +1,6 @@
 """A listening socket whose clients speak TLS: a client is one when its handshake is over."""
 
+import os
 import socket
 import ssl
 
@@ -37,10 +38,15 @@ class TlsListener(Listener):
             handshake.end(TimeoutError())
 
     def _admit(self, descriptor: int, address: str) -> None:
-        sock = tls.wrap(self._tls_context, descriptor)
-        limits = self._context.limits
+        counts, limits = self._context.counters.client, self._context.limits
         if len(self._pending) >= limits.clients:
-            sock.close()
+            counts["too_many"] += 1
+            os.close(descriptor)
+            return
+        try:
+            sock = tls.wrap(self._tls_context, descriptor)
+        except OSError:
+            counts["tls"] += 1
             return
         deadline = self._clock.latest + limits.head_timeout_s
         handshake = Handshake(self._context.sends.loop, sock, deadline, self._shaken)

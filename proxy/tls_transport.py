@@ -19,7 +19,7 @@ _RECORD_BYTES = 16 * 1024
 class TlsTransport(Transport):
     """One connected, non-blocking socket with TLS."""
 
-    __slots__ = ("_on_close", "_tls")
+    __slots__ = ("_is_unwrapped", "_on_close", "_tls")
 
     can_splice = False
 
@@ -34,6 +34,8 @@ class TlsTransport(Transport):
         """`on_close` receives the socket before it is closed."""
         self._tls = sock
         self._on_close = on_close
+        self._is_unwrapped = False
+        """Whether both sides have sent a close_notify, so that nothing more can be read."""
         super().__init__(sends, sock.fileno(), protocol, watch)
 
     def read_ready(self) -> None:
@@ -41,7 +43,7 @@ class TlsTransport(Transport):
         if not self.is_reading:
             return
         try:
-            data = self._tls.read(_RECORD_BYTES)
+            data = b"" if self._is_unwrapped else self._tls.read(_RECORD_BYTES)
         except WOULD_BLOCK:
             return
         except OSError as error:
@@ -100,9 +102,10 @@ class TlsTransport(Transport):
 
     def _notify_close(self) -> None:
         """Send a close_notify, and wait for none."""
-        # It raises where the peer's has not come yet.
+        # It raises where the peer's has not come yet, and where there is no TLS any more.
         with contextlib.suppress(OSError, ValueError):
             self._tls.unwrap()
+            self._is_unwrapped = True
 
     def _disconnect(self, error: Exception | None) -> None:
         if self.descriptor < 0:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import socket
 import ssl
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from bench.load import http11
 from bench.subjects.certificates import CHAIN, KEY
+from proxy.errors import ConnectFailed
+from proxy.settings import UpstreamTls
+from proxy.tls_connector import TlsConnector
+from proxy.tls_transport import TlsTransport
 from tests import tls_files
 from tests.load.scripted import Conversation, answer, answering, serving
 from tests.proxy_process import Client, ProxyProcess, running
-from tests.proxy_upstream import TIMEOUT_S, Upstream
+from tests.proxy_upstream import TIMEOUT_S, Upstream, reset
 
 IDENTITY = "X-Bench-Id: 1\r\n"
 LONG = http11.pattern(1_000_000)
@@ -73,6 +81,58 @@ def test_who_speaks_no_tls_is_no_client(files: Path) -> None:
     upstream.close()
     assert counts["errors"]["client"]["tls"] == counts["accepted"] == 1
     assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n"])
+def test_a_client_that_resets_before_it_is_accepted_is_counted(files: Path, sent: bytes) -> None:
+    upstream = Upstream()
+    with running(upstream, *listening(files)) as proxy:
+        proxy.signal(signal.SIGSTOP)
+        gone = proxy.connect()
+        gone.sendall(sent)
+        reset(gone)
+        proxy.signal(signal.SIGCONT)
+        with tls_client(proxy) as client:
+            assert client.request("/").status == 200
+        assert proxy.stop()["errors"]["client"]["tls"] == 1
+    upstream.close()
+
+
+def test_an_upstream_that_resets_before_the_handshake_has_failed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        sock = socket.create_connection(address)
+        reset(listener.accept()[0])
+    failed: list[ssl.SSLSocket | ConnectFailed] = []
+    sends = Mock(loop=Mock(call_soon=lambda call, *args: call(*args)))
+    TlsConnector(UpstreamTls(verify=False), sends).shake_hands(sock.detach(), address, 0.0, failed.append)
+    (failure,) = failed
+    assert isinstance(failure, ConnectFailed)
+    assert str(failure) == "the TLS handshake with the upstream failed: Connection reset by peer"
+
+
+def test_a_close_notify_that_is_there_when_the_proxy_sends_its_own_is_the_end_of_the_input(
+    files: Path,
+) -> None:
+    ours, theirs = socket.socketpair()
+    server = tls_files.server_context(files).wrap_socket(
+        ours, server_side=True, do_handshake_on_connect=False
+    )
+    shaking = threading.Thread(target=server.do_handshake)
+    shaking.start()
+    with tls_files.client_context().wrap_socket(theirs, server_hostname="127.0.0.1") as client:
+        shaking.join()
+        client.setblocking(False)
+        client.write(b"GET /")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.unwrap()
+        server.setblocking(False)
+        protocol = Mock()
+        transport = TlsTransport(Mock(), server, protocol)
+        transport.read_ready()
+        transport.write_eof()
+        transport.read_ready()
+    assert [each[0] for each in protocol.method_calls] == ["data_received", "eof_received", "connection_lost"]
 
 
 def test_upstreams_speak_tls_and_long_bodies_arrive_whole_on_both_hops(files: Path) -> None:
