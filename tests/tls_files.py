@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+from collections.abc import Callable
 from functools import cache
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from bench.subjects import certificates
 from bench.subjects.certificates import CHAIN, KEY, Certificate
@@ -35,3 +39,18 @@ def server_context(folder: Path) -> ssl.SSLContext:
 def client_context() -> ssl.SSLContext:
     """Return the context of a client that trusts the authority."""
     return ssl.create_default_context(cadata=certificate().authority)
+
+
+def resetting_once(
+    wrap: Callable[[Any, socket.socket], ssl.SSLSocket],
+) -> Callable[[Any, socket.socket], ssl.SSLSocket]:
+    """Return `wrap`, but for its first socket, which it finds reset, and closes, as `ssl` does."""
+    numbers = count()
+
+    def wrap_later(layer: Any, sock: socket.socket) -> ssl.SSLSocket:
+        if next(numbers):
+            return wrap(layer, sock)
+        sock.close()
+        raise ConnectionResetError
+
+    return wrap_later

@@ -34,7 +34,10 @@ class TlsLayer:
         self._session: ssl.SSLSession | None = None
 
     def wrap(self, sock: socket.socket) -> ssl.SSLSocket:
-        """Return a socket with TLS around it, before the handshake."""
+        """Return a connected socket with TLS around it, before the handshake.
+
+        OSError where the server has reset the connection meanwhile; the socket is of no more use then.
+        """
         return self.context.wrap_socket(
             sock,
             server_hostname=self.server_name,
@@ -77,9 +80,18 @@ class TlsClient(LoadClient):
 
     def _established(self) -> None:
         """Begin the handshake."""
-        assert self._sock is not None
+        group, sock = self._group, self._sock
+        assert sock is not None
         self._handshake_ns = monotonic_ns()
-        self._sock = self._tls = self._layer.wrap(self._sock)
+        # `ssl` closes a socket that it cannot wrap, which the poller must not watch then.
+        group.poller.unregister(self._fd)
+        self._sock = None
+        try:
+            self._sock = self._tls = self._layer.wrap(sock)
+        except OSError as error:
+            self._fail_handshake(error)
+            return
+        group.poller.register(self._fd, poller.READABLE, self._shake_hands)
         self._shake_hands()
 
     def _shake_hands(self) -> None:
@@ -94,20 +106,23 @@ class TlsClient(LoadClient):
             group.poller.modify(self._fd, poller.WRITABLE, self._shake_hands)
             return
         except OSError as error:
-            self._layer.counts.failures[str(tls.explain(error))] += 1
-            self.fail("tls")
+            self._fail_handshake(error)
             return
         group.counters.handshake.add(monotonic_ns() - self._handshake_ns)
         self._layer.counts.add(sock)
         self.receive, self.send = sock.read, sock.write
         self._start_exchanges()
 
+    def _fail_handshake(self, error: OSError) -> None:
+        self._layer.counts.failures[str(tls.explain(error))] += 1
+        super().fail("tls")
+
     def fail(self, kind: str) -> None:
         """End the exchange with an error of this kind, and the connection with it."""
         if kind == "connect" and self._tls is not None:
-            self._layer.counts.failures[str(tls.explain(TimeoutError()))] += 1
-            kind = "tls"
-        super().fail(kind)
+            self._fail_handshake(TimeoutError())
+        else:
+            super().fail(kind)
 
 
 class TlsClientGroup(ClientGroup):

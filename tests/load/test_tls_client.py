@@ -10,6 +10,7 @@ import pytest
 from bench.load import http11, tls
 from bench.load.job import LoadJob
 from bench.load.poller import Poller
+from bench.load.tls_client import TlsLayer
 from bench.load.worker import LoadWorker
 from bench.subjects.certificates import Certificate
 from tests import tls_files
@@ -139,6 +140,17 @@ def test_a_server_without_tls_is_said_to_be_one(certificate: Certificate, name: 
     assert done["requests_total"] == 0
     assert done["errors_total"]["tls"] >= 3
     assert done["tls"]["failures"].keys() == {reason}
+
+
+def test_a_server_that_resets_before_the_handshake_fails_one_exchange(
+    certificate: Certificate, context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TlsLayer, "wrap", tls_files.resetting_once(TlsLayer.wrap))
+    with serving(answering(answer), context) as server:
+        done, _ = run(server.port, certificate.authority)
+    assert (done["errors_total"]["tls"], sum(done["errors_total"].values())) == (1, 1)
+    assert list(done["tls"]["failures"].values()) == [1]
+    assert done["requests"] >= 29
 
 
 def test_bodies_of_many_records_are_checked_to_the_last_byte(
