@@ -13,21 +13,16 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-import h2.config
-import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
-import h2.settings
 
-from bench.load import poller, tls
+from bench.load import h2_endpoint, poller, tls
 
 if TYPE_CHECKING:
     from bench.load.h2_client import Http2Group, StreamClient
 
 _RECEIVE_BYTES = 65_536
-_WINDOW_BYTES = (1 << 24) - 1
-"""What the server may send ahead on a stream and on the connection: a load generator reads at once."""
 _MAX_STREAM_ID = (1 << 31) - 1
 
 
@@ -73,8 +68,7 @@ class Http2Connection:
         if stream_id is not None:
             del self._streams[stream_id]
             self._bodies.pop(stream_id, None)
-            with contextlib.suppress(h2.exceptions.ProtocolError):
-                self._h2.reset_stream(stream_id, h2.errors.ErrorCodes.CANCEL)
+            self._cancel(stream_id)
             self._flush()
 
     def expire(self, now_ns: int) -> bool:
@@ -82,7 +76,10 @@ class Http2Connection:
         if self._is_open:
             return False
         if self._sock is not None and now_ns - self._began_ns > self._group.connect_timeout_ns:
-            self._fail_connect(TimeoutError())
+            if isinstance(self._sock, ssl.SSLSocket):
+                self._fail_handshake(TimeoutError())
+            else:
+                self._fail("connect")
         return True
 
     def close_unused(self) -> None:
@@ -101,13 +98,13 @@ class Http2Connection:
         failure = sock.connect_ex(group.address)
         group.poller.register(self._fd, poller.WRITABLE, self._connected)
         if failure not in (0, errno.EINPROGRESS):
-            self._fail_connect(None)
+            self._fail("connect")
 
     def _connected(self) -> None:
         group, sock = self._group, self._sock
         assert sock is not None
         if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self._fail_connect(None)
+            self._fail("connect")
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         group.counters.connect.add(monotonic_ns() - self._began_ns)
@@ -116,7 +113,15 @@ class Http2Connection:
             self._start()
             return
         self._handshake_ns = monotonic_ns()
-        self._sock = group.layer.wrap(sock)
+        # `ssl` closes a socket that it cannot wrap, which the poller must not watch then.
+        group.poller.unregister(self._fd)
+        self._sock = None
+        try:
+            self._sock = group.layer.wrap(sock)
+        except OSError as error:
+            self._fail_handshake(error)
+            return
+        group.poller.register(self._fd, poller.READABLE, self._shake_hands)
         self._shake_hands()
 
     def _shake_hands(self) -> None:
@@ -132,7 +137,7 @@ class Http2Connection:
             group.poller.modify(self._fd, poller.WRITABLE, self._shake_hands)
             return
         except OSError as error:
-            self._fail_connect(error)
+            self._fail_handshake(error)
             return
         group.counters.handshake.add(monotonic_ns() - self._handshake_ns)
         group.layer.counts.add(sock)
@@ -150,34 +155,16 @@ class Http2Connection:
         else:
             self._receive, self._send = sock.recv, sock.send
         self._is_open, self._is_leaving, self._has_settings = True, False, False
-        self._h2 = h2.connection.H2Connection(
-            h2.config.H2Configuration(
-                client_side=True,
-                header_encoding=None,
-                validate_outbound_headers=False,
-                normalize_outbound_headers=False,
-            )
-        )
-        self._h2.local_settings = h2.settings.Settings(
-            initial_values={
-                h2.settings.SettingCodes.ENABLE_PUSH: 0,
-                h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW_BYTES,
-                h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 0,
-            }
-        )
-        self._h2.initiate_connection()
-        self._h2.increment_flow_control_window(_WINDOW_BYTES)
+        self._h2 = h2_endpoint.Endpoint()
         group.poller.modify(self._fd, poller.READABLE, self._readable)
         for _ in range(group.streams):
             group.connect_next()
         self._send_waiting()
 
-    def _fail_connect(self, error: OSError | None) -> None:
-        if isinstance(self._sock, ssl.SSLSocket) and error is not None and self._group.layer is not None:
-            self._group.layer.counts.failures[str(tls.explain(error))] += 1
-            self._fail("tls")
-        else:
-            self._fail("connect")
+    def _fail_handshake(self, error: OSError) -> None:
+        assert self._group.layer is not None
+        self._group.layer.counts.failures[str(tls.explain(error))] += 1
+        self._fail("tls")
 
     # Exchanges.
 
@@ -234,12 +221,15 @@ class Http2Connection:
             return
         self._unsent = self._unsent[sent:]
         if self._unsent:
-            self._group.poller.modify(self._fd, poller.WRITABLE, self._writable)
+            self._group.poller.modify(self._fd, poller.READABLE | poller.WRITABLE, self._writable)
 
     def _writable(self) -> None:
+        """Send what is left, and read: a server whose answers nobody takes may read no further."""
         self._write()
-        if self._sock is not None and not self._unsent:
+        if self._is_open and not self._unsent:
             self._group.poller.modify(self._fd, poller.READABLE, self._readable)
+        if self._is_open:
+            self._readable()
 
     def _readable(self) -> None:
         try:
@@ -263,8 +253,10 @@ class Http2Connection:
         self._is_handling = False
         if self._is_leaving and not self._streams:
             self._reopen()
-        else:
-            self._send_waiting()
+            return
+        for stream_id in list(self._bodies):
+            self._send_body(stream_id)
+        self._send_waiting()
 
     def _handle(self, event: h2.events.Event, now_ns: int) -> None:
         if isinstance(event, h2.events.DataReceived):
@@ -276,7 +268,9 @@ class Http2Connection:
             if (client := self._streams.get(event.stream_id)) is not None:
                 client.response.begin([(bytes(name), bytes(value)) for name, value in event.headers])
         elif isinstance(event, h2.events.StreamEnded):
-            self._bodies.pop(event.stream_id, None)
+            if self._bodies.pop(event.stream_id, None) is not None:
+                # What is not sent yet is of no use any more (RFC 9113, section 8.1).
+                self._cancel(event.stream_id)
             if (client := self._streams.pop(event.stream_id, None)) is not None:
                 client.finish(now_ns)
         else:
@@ -288,20 +282,33 @@ class Http2Connection:
             self._bodies.pop(event.stream_id, None)
             if (client := self._streams.pop(event.stream_id, None)) is not None:
                 client.fail_alone("reset")
-        elif isinstance(event, h2.events.WindowUpdated):
-            for stream_id in [event.stream_id] if event.stream_id else list(self._bodies):
-                self._send_body(stream_id)
         elif isinstance(event, h2.events.RemoteSettingsChanged):
             self._has_settings = True
         elif isinstance(event, h2.events.ConnectionTerminated):
             self._leave(event)
 
     def _leave(self, event: h2.events.ConnectionTerminated) -> None:
-        """Note a GOAWAY: streams after its last are not answered (RFC 9113, section 6.8)."""
+        """Note a GOAWAY: nothing was done for streams after its last (RFC 9113, section 6.8).
+
+        Their requests are sent again on the next connection, unless this one was ended for an error, or
+        before it has served any.
+        """
         self._is_leaving = True
         last = event.last_stream_id or 0
-        for stream_id in [each for each in self._streams if each > last]:
-            self._streams.pop(stream_id).fail_alone("reset")
+        unserved = [each for each in self._streams if each > last]
+        for stream_id in unserved:
+            self._bodies.pop(stream_id, None)
+        clients = [self._streams.pop(stream_id) for stream_id in unserved]
+        if last and event.error_code == h2.errors.ErrorCodes.NO_ERROR:
+            self._waiting.extendleft(reversed(clients))
+            return
+        for client in clients:
+            client.fail_alone("reset")
+
+    def _cancel(self, stream_id: int) -> None:
+        # It raises where the server has ended the stream as well.
+        with contextlib.suppress(h2.exceptions.ProtocolError):
+            self._h2.reset_stream(stream_id, h2.errors.ErrorCodes.CANCEL)
 
     # Ends.
 
@@ -325,10 +332,15 @@ class Http2Connection:
         self._bodies.clear()
 
     def _fail(self, kind: str) -> None:
-        """End the connection, and the exchange of each client that uses it, with an error of this kind."""
-        clients = [*self._streams.values(), *self._waiting]
+        """End the connection, and the exchange of each client that uses it, with an error of this kind.
+
+        Those that wait for a stream of an open connection have sent nothing: they wait for the next one.
+        """
+        clients = list(self._streams.values())
         self._streams.clear()
-        self._waiting.clear()
-        self._close()
+        if not self._is_open:
+            clients += self._waiting
+            self._waiting.clear()
+        self._reopen()
         for client in clients:
             client.fail_alone(kind)

@@ -10,7 +10,9 @@ from bench.load.messages import RequestBuilder
 
 Fields = list[tuple[bytes, bytes]]
 
-_CONNECTION_FIELDS = frozenset((b"host", b"connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
+_CONNECTION_FIELDS = frozenset(
+    b"host connection proxy-connection keep-alive transfer-encoding upgrade".split()
+)
 """What HTTP/2 says otherwise, or not at all (RFC 9113, section 8.2.2)."""
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from bench.load.h2_probe import probe_http2
 from bench.load.job import LoadJob
 from bench.load.poller import Poller
 from bench.load.probe import Cause, ProbeError
+from bench.load.tls_client import TlsLayer
 from bench.load.worker import LoadWorker
 from tests import tls_files
 
@@ -67,13 +69,29 @@ def answer(connection: h2.connection.H2Connection, request: Request, body: bytes
     connection.send_data(request.stream, body, end_stream=True)
 
 
-def converse(server: Server, sock: socket.socket, reply: Reply, streams: int) -> None:
+def nothing(connection: h2.connection.H2Connection, request: Request) -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How a server behaves: `at_head` is what it does before the content of a request has come."""
+
+    reply: Reply
+    streams: int = 100
+    at_head: Reply = nothing
+
+
+def converse(server: Server, sock: socket.socket, habits: Habits) -> None:
     """Answer the requests of a connection, all that one read has brought after that read."""
     connection = h2.connection.H2Connection(
         h2.config.H2Configuration(client_side=False, header_encoding=None)
     )
     connection.local_settings = h2.settings.Settings(
-        client=False, initial_values={h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: streams}
+        client=False,
+        initial_values={
+            h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: habits.streams,
+        },
     )
     connection.initiate_connection()
     sock.sendall(connection.data_to_send())
@@ -84,6 +102,7 @@ def converse(server: Server, sock: socket.socket, reply: Reply, streams: int) ->
             if isinstance(event, h2.events.RequestReceived):
                 request = server.count(event.stream_id, dict(event.headers))
                 open_requests[event.stream_id] = request
+                habits.at_head(connection, request)
             elif isinstance(event, h2.events.DataReceived):
                 open_requests[event.stream_id].body += event.data
                 connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
@@ -91,12 +110,12 @@ def converse(server: Server, sock: socket.socket, reply: Reply, streams: int) ->
                 whole.append(open_requests.pop(event.stream_id))
         server.most_at_a_time = max(server.most_at_a_time, len(whole))
         for request in whole:
-            reply(connection, request)
+            habits.reply(connection, request)
         sock.sendall(connection.data_to_send())
 
 
 @contextmanager
-def serving(reply: Reply, streams: int = 100, context: ssl.SSLContext | None = None) -> Iterator[Server]:
+def serving(reply: Reply, context: ssl.SSLContext | None = None, **habits: Any) -> Iterator[Server]:
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(listener.getsockname()[1])
     threads: list[threading.Thread] = []
@@ -105,10 +124,10 @@ def serving(reply: Reply, streams: int = 100, context: ssl.SSLContext | None = N
         with sock:
             try:
                 if context is None:
-                    converse(server, sock, reply, streams)
+                    converse(server, sock, Habits(reply, **habits))
                 else:
                     with context.wrap_socket(sock, server_side=True) as wrapped:
-                        converse(server, wrapped, reply, streams)
+                        converse(server, wrapped, Habits(reply, **habits))
             except (OSError, h2.exceptions.ProtocolError):
                 return
 
@@ -198,6 +217,19 @@ def test_a_server_that_chooses_another_protocol_is_named(tmp_path: Path) -> None
     assert done["tls"]["failures"].keys() == {"it does not choose HTTP/2 (ALPN); leave out --http2"}
 
 
+def test_a_server_that_resets_before_the_handshake_fails_what_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = tls_files.server_context(tmp_path)
+    context.set_alpn_protocols(["h2"])
+    monkeypatch.setattr(TlsLayer, "wrap", tls_files.resetting_once(TlsLayer.wrap))
+    with serving(answer, context=context) as server:
+        done = run(server.port, tls=True, tls_authority=tls_files.certificate().authority)
+    assert errors(done) == {"tls"}
+    assert done["errors_total"]["tls"] == 3
+    assert done["requests_total"] >= 27
+
+
 def refused(connection: h2.connection.H2Connection, request: Request) -> None:
     connection.reset_stream(request.stream, h2.errors.ErrorCodes.REFUSED_STREAM)
 
@@ -249,6 +281,40 @@ def test_after_a_goaway_a_new_connection_is_opened() -> None:
         done = run(server.port, connections=1, streams=1)
     assert done["requests"] >= 30
     assert server.accepted == done["opened_total"] == 2
+
+
+def test_what_has_begun_before_a_goaway_is_answered_and_the_rest_sent_again() -> None:
+    def leaving(connection: h2.connection.H2Connection, request: Request) -> None:
+        if request.number == 4:
+            # Not by `close_connection`, after which h2 sends nothing.
+            connection._data_to_send += struct.pack(">HBBBIII", 0, 8, 7, 0, 0, request.stream, 0)
+        answer(connection, request)
+
+    with serving(leaving) as server:
+        done = run(server.port, connections=1, streams=3)
+    assert done["requests"] >= 30
+    assert not errors(done)
+    assert server.accepted == done["opened_total"] == 2
+
+
+def test_a_body_whose_answer_came_early_is_given_up() -> None:
+    body = http11.pattern(200_000)
+    with serving(nothing, streams=1, at_head=answer) as server:
+        done = run(server.port, connections=1, streams=1, requests=5, method="POST", body=body)
+    assert done["requests"] >= 5
+    assert not errors(done)
+    assert server.accepted == 1
+
+
+def test_a_body_goes_on_when_the_settings_allow_more() -> None:
+    def allow(connection: h2.connection.H2Connection, request: Request) -> None:
+        allowed = 100 * (request.number % 2)
+        connection.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: allowed})
+
+    with serving(answer, at_head=allow) as server:
+        done = run(server.port, connections=1, streams=1, requests=4, method="POST", body=b"12345")
+    assert done["requests"] >= 4
+    assert not errors(done)
 
 
 def test_a_long_body_is_sent_as_far_as_flow_control_allows() -> None:
