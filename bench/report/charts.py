@@ -43,6 +43,10 @@ class Line:
     """The rank of the line's dashes, where one side has several lines."""
     label: str = ""
     """What tells this line of its side from the others."""
+    ranges: Sequence[tuple[float, float, float]] = ()
+    """Of points: x, the least and the greatest value that y is the median of."""
+    rings: Points = ()
+    """Points that say something else than the rest of the line, and stand out on paper."""
 
 
 @dataclass(frozen=True, slots=True)

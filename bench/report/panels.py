@@ -1,17 +1,23 @@
-"""Draw one panel with matplotlib: lines over an axis, bars from zero, or dots on a logarithmic axis.
+"""Draw one panel with matplotlib: lines over an axis, bars from zero, dots on a logarithmic axis, a heat map.
 
-Only the axes are drawn here, with the labels of their ticks; all other text is the sheet's.
+Only the axes are drawn here, with the labels of their ticks and what stands in the cells of a heat map; all
+other text is the sheet's.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from bench.report.charts import Bar, BarChart, Chart, ChartSide, Line, Points
-from bench.report.style import DASHES, FAINT, INK, PALETTE, QUIET, SHADE, VOID_DASHES
+from bench.report.charts import Bar, BarChart, Chart, ChartSide, HeatCell, HeatMap, Line, Points
+from bench.report.style import DASHES, FAINT, INK, PALETTE, QUIET, SHADE, TEXT_GROUND, VOID_DASHES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_LETTERS = 55
+"""Letters of ticks' labels for which there is room below a panel."""
+_DARK = 0.55
+"""Share of a heat map's span below which its colours are dark."""
 _PERCENTS = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 
 
@@ -22,7 +28,10 @@ def draw_chart(axes: "Axes", chart: Chart, sides: Sequence[ChartSide]) -> None:
     if chart.y == "log":
         axes.set_yscale("log")
     for line in chart.lines:
-        _draw_line(axes, chart.select_points(line), line, sides[line.side], chart.is_step)
+        if not chart.is_scattered:
+            _draw_line(axes, chart.select_points(line), line, sides[line.side], chart.is_step)
+        if chart.is_sparse:
+            _draw_points(axes, line, _colour(sides[line.side].colour))
     axes.autoscale_view()
     _set_ranges(axes, chart)
     for mark in chart.marks:
@@ -59,6 +68,22 @@ def draw_bars(axes: "Axes", chart: BarChart) -> None:
     axes.spines["left"].set_visible(not chart.ticks)
 
 
+def draw_heat_map(axes: "Axes", heat: HeatMap) -> None:
+    """Draw a coloured cell for each value, the figure in it; what is void is hatched."""
+    shares = [
+        [math.nan if cell.value is None else heat.heats[cell.value] for cell in cells]
+        for _, cells in heat.rows
+    ]
+    axes.imshow(shares, cmap="cividis", aspect="auto", vmin=0, vmax=1)
+    for row, (_, cells) in enumerate(heat.rows):
+        for column, cell in enumerate(cells):
+            _draw_cell(axes, column, row, cell, shares[row][column])
+    axes.set_xticks(range(len(heat.columns)), heat.columns, size=8.5)
+    axes.set_yticks(range(len(heat.rows)), [name for name, _ in heat.rows], size=8.5)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+
+
 def list_mark_lines(chart: Chart) -> Iterator[str]:
     """Yield the legend of what is marked in a chart, each kind of mark once."""
     lines = [line for line in chart.lines if line.label]
@@ -89,9 +114,23 @@ def _draw_line(axes: "Axes", points: Points, line: Line, side: ChartSide, is_ste
     )  # fmt: skip
 
 
+def _draw_points(axes: "Axes", line: Line, colour: str) -> None:
+    """Draw a dot and a range for each point, and a cross on the axis where a point has no figure."""
+    for x, y in line.points:
+        if math.isnan(y):
+            axes.plot([x], [0], "x", ms=8, color=colour, clip_on=False)
+        else:
+            axes.plot([x], [y], "o", ms=5, color=colour, zorder=5)
+    for x, low, high in line.ranges:
+        axes.plot([x, x], [low, high], color=colour, lw=1, zorder=4)
+    for x, y in line.rings:
+        axes.plot([x], [y], "o", ms=11, mfc="none", color=INK, zorder=6, clip_on=False)
+
+
 def _set_ranges(axes: "Axes", chart: Chart) -> None:
     xs = [x for line in chart.lines for x, _ in line.points]
-    ys = [y for line in chart.lines for _, y in line.points]
+    ys = [y for line in chart.lines for _, y in line.points if math.isfinite(y)]
+    ys += [high for line in chart.lines for _, _, high in line.ranges]
     levels = [mark.y for mark in chart.marks if mark.y is not None]
     if chart.x == "percentile":
         rarest = max([100.0, *xs])
@@ -99,15 +138,44 @@ def _set_ranges(axes: "Axes", chart: Chart) -> None:
         axes.set_xlim(1, rarest * 1.1)
         axes.set_xticks([1 / (1 - percent / 100) for percent in ticks], [f"{percent:g}" for percent in ticks])
         axes.set_xticks([], minor=True)
+    elif chart.ticks:
+        _set_ticks(axes, chart.ticks)
     elif xs and chart.x != "log":
         axes.set_xlim(min(0.0, *xs), max(*xs, 1e-9))
     if chart.y == "linear":
         axes.set_ylim(min([0.0, *ys]), max([*ys, *levels, 1e-9]) * 1.06)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.yaxis.set_minor_formatter(lambda value, _: "")
-    if chart.x in ("log", "linear", "seconds"):
+    if not ys and chart.is_sparse:
+        axes.set_yticks([])  # an axis without a figure on it has no scale
+    if chart.x in ("log", "linear", "seconds") and not chart.ticks:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
         axes.xaxis.set_minor_formatter(lambda value, _: "")
+
+
+def _set_ticks(axes: "Axes", ticks: Sequence[tuple[float, str]]) -> None:
+    """Set the ticks of the x axis, and the labels of those that do not cover the one before."""
+    placed, labels, free = sorted(ticks), [], -math.inf
+    (first, _), (last, _) = placed[0], placed[-1]
+    span = (last - first) or 1.0
+    for at, label in placed:
+        middle, half = _LETTERS * (at - first) / span, (len(label) + 1) / 2
+        labels.append(label if middle - half >= free else "")
+        free = middle + half if labels[-1] else free
+    axes.set_xlim(first - 0.06 * span, last + 0.06 * span)
+    axes.set_xticks([at for at, _ in placed], labels)
+
+
+def _draw_cell(axes: "Axes", column: int, row: int, cell: HeatCell, share: float) -> None:
+    from matplotlib.patches import Rectangle  # noqa: PLC0415
+
+    if cell.value is None:
+        box = (column - 0.5, row - 0.5)
+        axes.add_patch(Rectangle(box, 1, 1, facecolor="white", edgecolor=QUIET, hatch="////", lw=0))
+        axes.text(column, row, cell.text, ha="center", va="center", size=8.5, bbox=TEXT_GROUND)
+        return
+    ink = "white" if share < _DARK else "black"
+    axes.text(column, row, cell.text, ha="center", va="center", size=8.5, color=ink)
 
 
 def _draw_bar(axes: "Axes", place: int, end: float, bar: Bar) -> None:

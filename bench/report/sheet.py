@@ -1,4 +1,4 @@
-"""Compose a picture from charts and bars: a title, a legend, panels, small print, each in its own room.
+"""Compose a picture from charts, bars and heat maps: title, legend, panels, small print, each in its room.
 
 Every text is measured before anything is placed, and no text lies inside the axes but beside the bars: so
 nothing covers anything, whatever the names and however many sides. Lengths are in inches, from the top.
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.report import style
-from bench.report.charts import BarChart, Charts, ChartSide
-from bench.report.panels import draw_bars, draw_chart, list_mark_lines
+from bench.report.charts import BarChart, Charts, ChartSide, HeatMap
+from bench.report.panels import draw_bars, draw_chart, draw_heat_map, list_mark_lines
 from bench.report.style import DASHES, INK, PALETTE, QUIET, WARNING
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _LEADING = 1.38
 _LINES_HEIGHT, _ROW_HEIGHT = 2.7, 0.235
 _LEFT_OF_LINES, _BELOW_LINES, _BELOW_BARS = 0.72, 0.5, 0.16
 _SCALE_HEIGHT = 0.26
+_CELL_WIDTH, _CELL_HEIGHT = 1.1, 0.32
 _LONGEST_NAME = 2.2
 _TAIL = 8
 _POINTS = 72.0
@@ -92,6 +93,17 @@ class Sheet:
                 self._add_bar_panel(_MARGIN + index * (width + _GUTTER), below, width, chart)
             scale = _SCALE_HEIGHT if any(chart.ticks for chart in row) else 0.0
             self.top = below + max(len(chart.rows) for chart in row) * _ROW_HEIGHT + scale + _BELOW_BARS
+
+    def add_heat_maps(self, heats: Sequence[HeatMap]) -> None:
+        """Draw heat maps, each below the one before."""
+        for heat in heats:
+            axes_of_it = f"{heat.y_name} downwards, {heat.x_name} to the right"
+            below = self._write_head(0, self.inner, heat.title, axes_of_it) + 0.06
+            named = max(measure(self.figure, name, 8.5) for name, _ in heat.rows) + 0.15
+            width = min(self.inner - named, len(heat.columns) * _CELL_WIDTH)
+            height = len(heat.rows) * _CELL_HEIGHT
+            draw_heat_map(self._add_axes(_MARGIN + named, below, width, height), heat)
+            self.top = below + height + _BELOW_LINES
 
     def finish(self) -> "Figure":
         """Give the figure its height, and place everything on it; return it."""
@@ -163,11 +175,12 @@ def compose(
     charts: Charts | None,
     bars: Sequence[BarChart],
     *,
+    heats: Sequence[HeatMap] = (),
     small_print: Sequence[str] = (),
     legend: Sequence[ChartSide] = (),
     stamp: str = "",
 ) -> "Figure":
-    """Return the picture of a title of one or more lines, a sentence, charts with their legend, and bars.
+    """Return the picture of a title of one or more lines, a sentence, charts with their legend, and the rest.
 
     `legend` is that of the bars, where their colours mean something else than their names; `stamp` says above
     all else that nothing here counts.
@@ -186,6 +199,7 @@ def compose(
     if legend:
         sheet.add_legend(legend)
     sheet.add_bars(bars)
+    sheet.add_heat_maps(heats)
     for line in small_print:
         sheet.write(line, 8.5, color=QUIET)
     return sheet.finish()

@@ -12,7 +12,6 @@ from bench.analysis.sides import Side
 from bench.report import saving
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 P = ParamSpec("P")
@@ -80,13 +79,6 @@ class ColouredSides:
 
     def __iter__(self) -> Iterator[tuple[Side, str]]:
         return iter(zip(self.sides, self.colours, strict=True))
-
-
-def annotate(
-    axes: "Axes", text: str, at: tuple[float, float], offset: tuple[float, float], **style: Any
-) -> None:
-    """Write `text` at `offset` points from `at`, which is in data coordinates unless `xycoords` differs."""
-    axes.annotate(text, at, xytext=offset, textcoords="offset points", **style)
 
 
 def save_figure(

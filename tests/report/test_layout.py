@@ -12,8 +12,11 @@ from bench.report import sheet
 from bench.report.charts import Bar, BarChart
 from bench.report.run import incident, side_picture
 from bench.report.scenario import case_picture
+from bench.report.sweep import picture as sweep_picture
+from bench.report.sweep import text
 from bench.runs import read, timeline
 from bench.runs.record import Run, ScenarioRun
+from tests.made_up_sweep import run as sweep
 from tests.report.incident_trials import make_trial
 from tests.report.layout import list_faults
 from tests.scenarios.sample_scenario import SCENARIO, trial
@@ -64,6 +67,31 @@ def test_a_scenario_of_many_cases() -> None:
     run = ScenarioRun({"scenario": "tea"}, {}, "now", tuple(trials))
     said = replace(SCENARIO, conclude=lambda summary: "A sentence that goes on and on. " * 20)
     assert list_faults(case_picture.draw(said, run)) == []
+
+
+def test_a_sweep_of_many_cells() -> None:
+    """What stands in the cells of a heat map is inside its panel: nowhere else is a text."""
+    swept = sweep(
+        {"subject.pool_idle": [*range(12), 64, 1024], "load.connections": [1, 2, 3, 1000]},
+        change=lambda each: each if each.cell["subject.pool_idle"] else replace(each, valid=False),
+    )
+    for axis in text.list_pictures(swept).values():
+        faults = list_faults(sweep_picture.draw(swept, axis))
+        assert [fault for fault in faults if axis or not fault.endswith("inside a panel")] == []
+
+
+def test_a_picture_of_a_sweep_leaves_no_curve_out() -> None:
+    """Fourteen pools at two rates: fourteen lines along the rates, in eight colours and two dashes."""
+    swept = sweep({"subject.pool_idle": [*range(1, 15)], "load.connections": [64, 128]})
+    (drawn,) = (axis for name, axis in text.list_pictures(swept).items() if name == "axis-connections")
+    figure = sweep_picture.draw(swept, drawn)
+    looks = {
+        (line.get_color(), str(line.get_linestyle()))
+        for line in figure.axes[0].lines
+        if line.get_linewidth() > 2
+    }
+    assert len(looks) == 14
+    assert {f"pool-idle={pool}" for pool in range(1, 15)} <= {each.get_text() for each in figure.texts}
 
 
 def test_a_text_over_another_is_seen() -> None:

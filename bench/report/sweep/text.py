@@ -8,7 +8,7 @@ from bench.analysis.knee import Knee
 from bench.analysis.sweep import Curve, Point, SweepCell, SweepFigure
 from bench.plan.grid import Axis
 from bench.report.html import Table
-from bench.report.sweep import picture, search_text
+from bench.report.sweep import search_text
 from bench.report.text_table import (
     format_number,
     format_paths,
@@ -36,7 +36,7 @@ def format_run(run: SweepRun, drawn: Path | None = None) -> str:
     parts += [f"\n{wrap(sentence)}\n" for sentence in sentences]
     parts += ["\n", format_paths(run.directory, None)]
     if drawn is not None:
-        parts += [f"picture: {drawn.with_name(f'{name}.png')}\n" for name in picture.pictures(run)]
+        parts += [f"picture: {drawn.with_name(f'{name}.png')}\n" for name in list_pictures(run)]
     return "".join([*parts, f"next:    {suggest_command(run)}\n"])
 
 
@@ -109,12 +109,24 @@ def _name_cells(names: Sequence[str]) -> str:
 
 def summarize(run: SweepRun) -> Iterator[str]:
     """Yield a sentence for each axis: how the leading figure moves along it, and where it bends."""
-    figure = sweep.leading(run)
     for axis in sweep.grid_of(run).axes:
-        found = [curve for curve in sweep.curves(run, axis, figure) if len(curve.values) > 1]
-        shown = found if len(found) <= _MOST_CURVES else [found[0], found[-1]]
-        for curve in shown:
-            yield describe(axis, figure, curve)
+        yield from summarize_axis(run, axis)
+
+
+def summarize_axis(run: SweepRun, axis: Axis) -> Iterator[str]:
+    """Yield how the leading figure moves along an axis: a sentence for each curve, or for the outer two."""
+    figure = sweep.leading(run)
+    found = [curve for curve in sweep.curves(run, axis, figure) if len(curve.values) > 1]
+    shown = found if len(found) <= _MOST_CURVES else [found[0], found[-1]]
+    for curve in shown:
+        yield describe(axis, figure, curve)
+
+
+def list_pictures(run: SweepRun) -> dict[str, Axis | None]:
+    """Return what is drawn of a sweep by the names of the files: an axis, or None for the heat maps."""
+    axes = sweep.grid_of(run).axes
+    heat_maps = {"heat-map": None} if len(axes) == 2 else {}
+    return {**{f"axis-{axis.name}": axis for axis in axes}, **heat_maps}
 
 
 def describe(axis: Axis, figure: SweepFigure, curve: Curve) -> str:

@@ -43,8 +43,8 @@ def test_what_counts_for_nothing_is_void_everywhere_and_never_quoted() -> None:
     assert "other processes used 40% (void), and alike in 23 more of 24 trials" in shown
     written = html.render(page.build_page(made))
     assert "31,337" not in written.split("Every trial")[0]
-    for draw in picture.pictures(made).values():
-        assert "31,337" not in style.render_svg(draw, made)
+    for axis in text.list_pictures(made).values():
+        assert "31,337" not in style.render_svg(picture.draw, made, axis)
 
 
 def test_cells_without_a_trial_are_told_with_the_way_to_go_on() -> None:
@@ -92,7 +92,7 @@ def test_the_page_says_how_many_trials_stand_behind_it() -> None:
 
 def test_two_axes_have_a_picture_each_and_a_heat_map() -> None:
     made = run({POOL_IDLE: POOLS, CONNECTIONS: [16, 64]})
-    assert list(picture.pictures(made)) == ["axis-pool-idle", "axis-connections", "heat-map"]
+    assert list(text.list_pictures(made)) == ["axis-pool-idle", "axis-connections", "heat-map"]
     written = html.render(page.build_page(made))
     for heading in ("The figures along pool-idle", "The figures along connections", "Both axes"):
         assert heading in written
