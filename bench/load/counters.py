@@ -76,7 +76,7 @@ class LoadCounters:
 
     __slots__ = (
         "_folded",
-        "_told",
+        "_other_correct",
         "body_bytes",
         "connect",
         "errors",
@@ -107,7 +107,7 @@ class LoadCounters:
 
     def _clear(self) -> None:
         self.ticks: list[int] = []
-        self._folded = self._told = 0
+        self._folded = self._other_correct = 0
         self.statuses.clear()
         self.body_bytes = 0
         self.opened = 0
@@ -130,11 +130,11 @@ class LoadCounters:
     def count_status(self, status: int, is_right: bool = True) -> None:
         """Count a response that is not of the ordinary kind."""
         self.statuses[status] = self.statuses.get(status, 0) + 1
-        self._told += is_right
+        self._other_correct += is_right
 
     def _all_statuses(self) -> dict[str, int]:
         """Return the responses by status, as JSON has them; the hot loop leaves out those of 200."""
-        ordinary = self.requests - self._told
+        ordinary = self.requests - self._other_correct
         counts = {**self.statuses, 200: self.statuses.get(200, 0) + ordinary}
         return {str(status): count for status, count in sorted(counts.items()) if count}
 

@@ -9,9 +9,9 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
-from bench.load import tls
+from bench.load import probe
 from bench.load.h2_messages import Fields
-from bench.load.probe import CONNECT_TIMEOUT_S, Cause, ProbeError, ResponseHead
+from bench.load.probe import Cause, ProbeError, ResponseHead
 
 _RECEIVE_BYTES = 16_384
 _LEAVE_OUT = "where it speaks HTTP/1.1 alone, leave out --http2"
@@ -25,51 +25,50 @@ def probe_http2(
     `patience_s` is how long the answer may take. ProbeError where nothing answers in HTTP/2.
     """
     began_s = time.monotonic()
-    try:
-        sock = socket.create_connection(address, CONNECT_TIMEOUT_S)
-    except ConnectionRefusedError as error:
-        raise ProbeError(Cause.NOBODY) from error
-    except OSError as error:
-        raise ProbeError(Cause.UNREACHABLE, str(error)) from error
-    with sock:
-        if context is None:
-            return _exchange(sock, fields, began_s, patience_s, "")
-        try:
-            wrapped = context.wrap_socket(sock, server_hostname=name)
-        except OSError as error:
-            failure = tls.explain(error)
-            raise ProbeError(Cause.TLS_FAILED, failure.reason, failure.remedy) from error
-        with wrapped:
-            if wrapped.selected_alpn_protocol() != "h2":
+    with probe.open_socket(address, context, name) as sock:
+        probe.connect(sock, address)
+        version = ""
+        if isinstance(sock, ssl.SSLSocket):
+            probe.shake_hands(sock, address, probe.H2_PREFACE)
+            if sock.selected_alpn_protocol() != "h2":
                 raise ProbeError(Cause.NO_HTTP, "it does not choose HTTP/2", _LEAVE_OUT)
-            return _exchange(wrapped, fields, began_s, patience_s, wrapped.version() or "")
+            version = sock.version() or ""
+        try:
+            answer = _exchange(sock, fields, began_s + patience_s)
+        except TimeoutError as error:
+            raise ProbeError(Cause.SILENT, f"within {patience_s:g} s") from error
+        except ProbeError as error:
+            if context is None and probe.speaks_tls(address):
+                raise ProbeError(Cause.SPEAKS_TLS) from error
+            raise
+    return _head(answer, version, time.monotonic() - began_s)
 
 
-def _exchange(
-    sock: socket.socket, fields: Fields, began_s: float, patience_s: float, version: str
-) -> ResponseHead:
+def _exchange(sock: socket.socket, fields: Fields, deadline_s: float) -> Fields:
+    """Return the head of the answer; TimeoutError where it is late, ProbeError where it is none."""
     connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
     connection.initiate_connection()
     connection.send_headers(1, fields, end_stream=True)
-    sock.settimeout(patience_s)
+    data = b""
     try:
-        sock.sendall(connection.data_to_send())
-        while data := sock.recv(_RECEIVE_BYTES):
+        while True:
+            sock.settimeout(max(0.001, deadline_s - time.monotonic()))
             for event in connection.receive_data(data):
                 if isinstance(event, h2.events.ResponseReceived):
-                    return _head(list(event.headers), version, time.monotonic() - began_s)
+                    return [(bytes(name), bytes(value)) for name, value in event.headers]
             sock.sendall(connection.data_to_send())
+            if not (data := sock.recv(_RECEIVE_BYTES)):
+                raise ProbeError(Cause.CLOSED, remedy=_LEAVE_OUT)
     except h2.exceptions.ProtocolError as error:
         raise ProbeError(Cause.NO_HTTP, "its answer is no HTTP/2", _LEAVE_OUT) from error
-    except TimeoutError as error:
-        raise ProbeError(Cause.SILENT, f"within {patience_s:g} s") from error
+    except TimeoutError:
+        raise
     except OSError as error:
         raise ProbeError(Cause.CLOSED, remedy=_LEAVE_OUT) from error
-    raise ProbeError(Cause.CLOSED, remedy=_LEAVE_OUT)
 
 
 def _head(fields: Fields, version: str, after_s: float) -> ResponseHead:
-    values = {bytes(name): bytes(value).decode("latin-1") for name, value in fields}
+    values = {name: value.decode("latin-1") for name, value in fields}
     return ResponseHead(
         protocol="HTTP/2",
         status=int(values[b":status"]),

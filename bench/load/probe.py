@@ -21,8 +21,8 @@ _HEAD_BYTES = 65_536
 _RECEIVE_BYTES = 16_384
 _STATUS_LINE = re.compile(rb"(HTTP/[0-9](?:\.[0-9])?) ([1-5][0-9][0-9])(?: ([^\r\n]*))?\r?\n")
 _FIELD = re.compile(rb"\r?\n([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n]*)")
-# RFC 9113, section 3.4: what opens a connection, then an empty SETTINGS frame.
-_H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+"""What opens a connection of HTTP/2, then an empty SETTINGS frame (RFC 9113, section 3.4)."""
 _H2_SETTINGS = 4
 _TRUNCATED_FIELD = 200
 
@@ -58,7 +58,7 @@ class ResponseHead:
     """The head of the response to the one request."""
 
     protocol: str
-    """HTTP/1.1 or HTTP/1.0."""
+    """HTTP/2, HTTP/1.1 or HTTP/1.0."""
     status: int
     reason: str
     location: str
@@ -81,18 +81,18 @@ def probe(
     nothing answers that a load could be sent to.
     """
     began_s = time.monotonic()
-    with _socket(address, context, name) as sock:
-        _connect(sock, address)
+    with open_socket(address, context, name) as sock:
+        connect(sock, address)
         if isinstance(sock, ssl.SSLSocket):
-            _handshake(sock, address, request)
+            shake_hands(sock, address, request)
         head, why = _exchange(sock, request, began_s + patience_s)
         version = (sock.version() or "") if isinstance(sock, ssl.SSLSocket) else ""
     after_s = time.monotonic() - began_s
     match = _STATUS_LINE.match(head)
     # What web servers say to HTTP on a port of TLS: 400, and a sentence.
-    if match is not None and not (context is None and match[2] == b"400" and _speaks_tls(address)):
+    if match is not None and not (context is None and match[2] == b"400" and speaks_tls(address)):
         return _answer(head, match, version, after_s)
-    if context is None and (match is not None or why is not Cause.SILENT) and _speaks_tls(address):
+    if context is None and (match is not None or why is not Cause.SILENT) and speaks_tls(address):
         raise ProbeError(Cause.SPEAKS_TLS)
     if _is_settings(head) or (not head and context is None and _speaks_http2(address)):
         raise ProbeError(Cause.HTTP2_ONLY)
@@ -101,7 +101,7 @@ def probe(
     raise ProbeError(why, f"within {patience_s:g} s" if why is Cause.SILENT else "")
 
 
-def _socket(address: tuple[str, int], context: ssl.SSLContext | None, name: str) -> socket.socket:
+def open_socket(address: tuple[str, int], context: ssl.SSLContext | None, name: str) -> socket.socket:
     """Return a socket that is not connected yet: one of TLS is closed by ssl only from here on."""
     plain = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
     plain.settimeout(CONNECT_TIMEOUT_S if name else _DIAGNOSIS_TIMEOUT_S)
@@ -110,7 +110,8 @@ def _socket(address: tuple[str, int], context: ssl.SSLContext | None, name: str)
     return context.wrap_socket(plain, server_hostname=name or None, do_handshake_on_connect=False)
 
 
-def _connect(sock: socket.socket, address: tuple[str, int]) -> None:
+def connect(sock: socket.socket, address: tuple[str, int]) -> None:
+    """Connect; ProbeError where that fails."""
     try:
         sock.connect(address)
     except TimeoutError as error:
@@ -122,7 +123,8 @@ def _connect(sock: socket.socket, address: tuple[str, int]) -> None:
         raise ProbeError(cause, (error.strerror or str(error)).lower()) from error
 
 
-def _handshake(sock: ssl.SSLSocket, address: tuple[str, int], request: bytes) -> None:
+def shake_hands(sock: ssl.SSLSocket, address: tuple[str, int], request: bytes) -> None:
+    """Do the handshake of TLS; ProbeError where it fails, which `request` helps to explain."""
     try:
         sock.do_handshake()
     except OSError as error:
@@ -165,10 +167,10 @@ def _is_settings(data: bytes) -> bool:
     return data[0] == 0 and kind == _H2_SETTINGS and stream == 0
 
 
-def _speaks_tls(address: tuple[str, int]) -> bool:
+def speaks_tls(address: tuple[str, int]) -> bool:
     """Return whether a TLS handshake gets an answer of TLS, be it a refusal."""
     try:
-        with _socket(address, tls.client_context(verify=False), "") as sock:
+        with open_socket(address, tls.client_context(verify=False), "") as sock:
             sock.connect(address)
             assert isinstance(sock, ssl.SSLSocket)
             sock.do_handshake()
@@ -183,7 +185,7 @@ def _speaks_tls(address: tuple[str, int]) -> bool:
 def _speaks_http2(address: tuple[str, int]) -> bool:
     try:
         with socket.create_connection(address, _DIAGNOSIS_TIMEOUT_S) as sock:
-            sock.sendall(_H2_PREFACE)
+            sock.sendall(H2_PREFACE)
             return _is_settings(sock.recv(_RECEIVE_BYTES))
     except OSError:
         return False
@@ -195,7 +197,7 @@ def _speaks_http(address: tuple[str, int], request: bytes) -> bool:
             head, _ = _exchange(sock, request, time.monotonic() + _DIAGNOSIS_TIMEOUT_S)
     except OSError:
         return False
-    return _STATUS_LINE.match(head) is not None
+    return _STATUS_LINE.match(head) is not None or _is_settings(head)
 
 
 def _answer(head: bytes, match: re.Match[bytes], version: str, after_s: float) -> ResponseHead:

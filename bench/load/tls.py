@@ -1,11 +1,10 @@
-"""TLS towards a server: the context of a client, one handshake, and why one fails.
+"""TLS towards a server: the context of a client, its handshakes, and why one fails.
 
 The protocol itself is OpenSSL's, through Python's `ssl`. Imported only by clients that speak TLS, since the
 module takes some milliseconds to load.
 """
 
 import re
-import socket
 import ssl
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _INSECURE = "skip the verification with -k"
+_OTHER_HTTP = ("it does not speak the version of HTTP that is asked for", "add --http2, or leave it out")
 _BY_REASON = {
     "WRONG_VERSION_NUMBER": ("it answers without TLS", "write http:// in place of https://"),
     "HTTP_REQUEST": ("it answers without TLS", "write http:// in place of https://"),
@@ -21,8 +21,8 @@ _BY_REASON = {
     "SSLV3_ALERT_HANDSHAKE_FAILURE": ("it refuses the handshake", "name another server with --sni"),
     "TLSV1_UNRECOGNIZED_NAME": ("it does not know the server name", "name another one with --sni"),
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": ("it asks for a certificate of the client", ""),
-    "NO_APPLICATION_PROTOCOL": ("it does not speak the version of HTTP that is asked for", ""),
-    "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": ("it does not speak the version of HTTP that is asked for", ""),
+    "NO_APPLICATION_PROTOCOL": _OTHER_HTTP,
+    "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": _OTHER_HTTP,
 }
 """By OpenSSL's name: what is wrong with the server, and what to do about it."""
 
@@ -106,44 +106,6 @@ def certificates_in(text: str) -> str:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Negotiated:
-    """What one handshake agreed upon."""
-
-    version: str
-    """As OpenSSL names it: TLSv1.3."""
-    cipher: str
-    protocol: str | None
-    """The protocol chosen by ALPN; None where the server chooses none."""
-    is_resumed: bool
-
-
-def negotiated(sock: ssl.SSLSocket) -> Negotiated:
-    """Return what the handshake of a socket agreed upon."""
-    cipher = sock.cipher()
-    return Negotiated(
-        sock.version() or "-",
-        "-" if cipher is None else cipher[0],
-        sock.selected_alpn_protocol(),
-        bool(sock.session_reused),
-    )
-
-
-def shake_hands(
-    address: tuple[str, int], context: ssl.SSLContext, server_name: str, timeout_s: float = 5.0
-) -> Negotiated | TlsFailure:
-    """Connect, do one TLS handshake, close, and return what was agreed upon, or why it failed.
-
-    OSError where the connection itself is not established.
-    """
-    with socket.create_connection(address, timeout_s) as sock:
-        try:
-            with context.wrap_socket(sock, server_hostname=server_name) as wrapped:
-                return negotiated(wrapped)
-        except OSError as error:
-            return explain(error)
-
-
 @dataclass(slots=True)
 class HandshakeCounts:
     """The handshakes of one worker, over the whole trial."""
@@ -157,9 +119,9 @@ class HandshakeCounts:
 
     def add(self, sock: ssl.SSLSocket) -> None:
         """Count a handshake that has succeeded."""
-        found = negotiated(sock)
-        self.negotiated[f"{found.version} {found.cipher}"] += 1
-        if found.is_resumed:
+        cipher = sock.cipher()
+        self.negotiated[f"{sock.version() or '-'} {'-' if cipher is None else cipher[0]}"] += 1
+        if sock.session_reused:
             self.resumed += 1
         else:
             self.full += 1

@@ -201,8 +201,8 @@ FLAGS = (
         short="-n",
     ),
     Flag("load.connect_timeout_s", "Client: until connected.", Kind.SECONDS),
-    Flag("load.request_timeout_s", "Client: until the next byte.", Kind.SECONDS),
-    Flag("load.total_timeout_s", "Client: until the whole response.", Kind.SECONDS),
+    Flag("load.request_timeout_s", "Client: for the response, from sending on.", Kind.SECONDS),
+    Flag("load.total_timeout_s", "Client: for the response, from when it is due.", Kind.SECONDS),
     Flag(
         "load.second_opinion",
         "Run this load generator too, after each trial.",

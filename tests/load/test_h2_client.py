@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import struct
@@ -21,7 +22,7 @@ import h2.exceptions
 import h2.settings
 import pytest
 
-from bench.load import http11
+from bench.load import http11, tls
 from bench.load.h2_probe import probe_http2
 from bench.load.job import LoadJob
 from bench.load.poller import Poller
@@ -345,13 +346,51 @@ def test_nobody_there_fails_each_exchange_that_waits() -> None:
     assert done["requests_total"] == done["opened_total"] == 0
 
 
+FIELDS = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]
+
+
+def probe_error(
+    port: int, context: ssl.SSLContext | None, name: str = "", patience_s: float = 5.0
+) -> ProbeError:
+    with pytest.raises(ProbeError) as raised:
+        probe_http2(("127.0.0.1", port), FIELDS, context, name, patience_s)
+    return raised.value
+
+
 def test_one_request_says_what_answers() -> None:
-    fields = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]
     with serving(failing) as server:
-        found = probe_http2(("127.0.0.1", server.port), fields, None, "", 5.0)
+        found = probe_http2(("127.0.0.1", server.port), FIELDS, None, "", 5.0)
     assert (found.protocol, found.status, found.tls) == ("HTTP/2", 502, "")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(ProbeError) as raised:
-        probe_http2(("127.0.0.1", port), fields, None, "", 5.0)
-    assert raised.value.cause is Cause.NOBODY
+    assert probe_error(port, None).cause is Cause.NOBODY
+
+
+def test_one_request_says_that_the_scheme_is_another(tmp_path: Path) -> None:
+    context = tls_files.server_context(tmp_path)
+    context.set_alpn_protocols(["h2"])
+    with serving(answer, context=context) as server:
+        assert probe_error(server.port, None).cause is Cause.SPEAKS_TLS
+    asking = tls.client_context(authority=tls_files.certificate().authority, protocols=("h2",))
+    with serving(answer) as server:
+        assert probe_error(server.port, asking, "a.test").cause is Cause.NO_TLS
+
+
+def test_one_request_waits_no_longer_than_its_patience_for_a_server_that_talks_on() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def ping() -> None:
+            sock, _ = listener.accept()
+            with sock, contextlib.suppress(OSError):
+                connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+                connection.initiate_connection()
+                while True:
+                    connection.ping(b"8 octets")
+                    sock.sendall(connection.data_to_send())
+                    sock.recv(65_536)
+
+        talking = threading.Thread(target=ping)
+        talking.start()
+        error = probe_error(listener.getsockname()[1], None, patience_s=0.1)
+        talking.join()
+    assert str(error) == f"{Cause.SILENT} (within 0.1 s)"

@@ -190,18 +190,6 @@ def test_a_body_until_the_close_that_ends_without_the_end_of_tls_was_cut(
     assert done["errors_total"]["reset"] >= 3
 
 
-def test_one_handshake_says_what_is_agreed_upon(certificate: Certificate, context: ssl.SSLContext) -> None:
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    asking = tls.client_context(authority=certificate.authority, protocols=("http/1.1",))
-    with serving(silent, context) as server:
-        found = tls.shake_hands(("127.0.0.1", server.port), asking, "a.test")
-        refused = tls.shake_hands(("127.0.0.1", server.port), tls.client_context(), "a.test")
-    assert isinstance(found, tls.Negotiated)
-    assert (found.version, found.protocol, found.is_resumed) == ("TLSv1.3", "http/1.1", False)
-    assert isinstance(refused, tls.TlsFailure)
-    assert refused.reason.startswith("its certificate is not trusted")
-
-
 def test_a_file_of_certificates_may_hold_more_than_those(certificate: Certificate) -> None:
     found = tls.certificates_in(f"a comment\n{certificate.key}\n{certificate.authority}\n")
     assert found.strip() == certificate.authority.strip()
