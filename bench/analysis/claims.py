@@ -131,6 +131,25 @@ def instead_of(metric: Metric) -> str | None:
     return _INSTEAD.get(metric.key)
 
 
+def figures(
+    metric: Metric, trials: Iterable[TrialRecord], compared: Iterable[TrialRecord]
+) -> list[tuple[TrialRecord, float]]:
+    """Return each of `trials` that has the figure, with it.
+
+    Of the trials `compared` with each other some may have met the cliff: the rate before it is then the whole
+    rate of those that did not.
+    """
+    is_whole = metric.key == _INSTEAD["requests_per_s"] and any(map(crossed_cliff, compared))
+    found = []
+    for trial in trials:
+        value = metric.of(trial)
+        if value is None and is_whole and not crossed_cliff(trial):
+            value = metrics.figure(trial, "requests_per_s")
+        if value is not None:
+            found.append((trial, value))
+    return found
+
+
 # -- a case
 
 
@@ -156,7 +175,7 @@ class Sample:
 def sample(trials: Sequence[TrialRecord], metric: Metric) -> Sample:
     """Return `metric` over the `trials` of one case, with what it is worth."""
     counted = [trial for trial in trials if counts_for(trial, metric)]
-    values = tuple(metrics.values(metric, counted))
+    values = tuple(value for _, value in figures(metric, counted, counted))
     if not values:
         void = tuple(metrics.values(metric, trials))
         return Sample(Standing.VOID if void else Standing.MISSING, void)

@@ -4,11 +4,11 @@ Beyond that point connect() is slower by one or two orders of magnitude: a rate,
 window that holds both is an average of two different things, and moves with the moment of the cliff.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from bench.analysis import claims
 from bench.analysis.metrics import Metric
-from bench.runs.record import Trial, TrialRecord
+from bench.runs.record import TrialRecord
 
 _RATE, _COST = "ports.rate_before", "cpu_us_per_request_before_cliff"
 _OTHERS = (
@@ -27,22 +27,3 @@ def metric_instead(metric: Metric, trials: Iterable[TrialRecord]) -> str | None:
     if claims.depends_on_cliff(metric):
         return claims.instead_of(metric) or f"{_COST}.proxy"
     return next((other for start, other in _OTHERS if metric.key.startswith(start)), None)
-
-
-def figures(
-    metric: Metric, trials: Sequence[TrialRecord], compared: Iterable[TrialRecord]
-) -> list[tuple[TrialRecord, float]]:
-    """Return each of `trials` that has the figure, with it.
-
-    Of the trials `compared` with each other some may have met the cliff: the rate before it is then the whole
-    rate of those that did not.
-    """
-    whole = metric.key == _RATE and any(map(claims.crossed_cliff, compared))
-    found = []
-    for trial in trials:
-        value = metric.of(trial)
-        if value is None and whole and isinstance(trial, Trial) and not claims.crossed_cliff(trial):
-            value = trial.requests_per_s
-        if value is not None:
-            found.append((trial, value))
-    return found

@@ -175,7 +175,7 @@ class _Row:
 def _draw(metric: Metric, sides: Sequence[AnySide]) -> _Row:
     counted = [side.counted_for(metric) for side in sides]
     trials = [trial for each in counted for trial in each]
-    figures = [cliff.figures(metric, each, trials) for each in counted]
+    figures = [claims.figures(metric, each, trials) for each in counted]
     values = [[value for _, value in each] for each in figures]
     instead = cliff.metric_instead(metric, trials)
     samples: list[Samples | None] = [None] * (len(sides) - 1)

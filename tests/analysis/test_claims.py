@@ -60,6 +60,13 @@ def test_a_figure_counts_or_is_void_or_is_an_average_over_the_cliff(
         assert sample.values, "what does not count is still there to be drawn as such"
 
 
+def test_the_rate_before_the_cliff_is_the_whole_rate_of_trials_that_did_not_meet_it() -> None:
+    """As in a comparison: else a title would be of some trials, and the table below it of all."""
+    before = metrics.named("ports.rate_before")
+    assert claims.sample([trial(ports=CLIFF), trial()], before).values == (9.0, 5.0)
+    assert claims.sample([trial(), trial()], before).standing is Standing.MISSING
+
+
 def test_a_window_without_a_response_voids_rates_but_not_what_became_of_the_ports() -> None:
     made = trial("empty-window", ports=CLIFF)
     keys = ("requests_per_s", "ports.rate_before", "ports.half_range_passed_s", "ports.used_peak")

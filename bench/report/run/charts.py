@@ -9,7 +9,7 @@ from bench.analysis.claims import Standing
 from bench.analysis.sides import Side
 from bench.report.charts import MOST_TRIALS, Bar, BarChart, Chart, Charts, ChartSide, Line, Mark
 from bench.report.html import Glance
-from bench.report.run import finding, series
+from bench.report.run import finding, series, target
 from bench.report.style import HOSTS, ColouredSides
 from bench.report.text_table import format_number
 from bench.runs.record import Trial
@@ -37,7 +37,7 @@ def build_glance(sides: Sequence[Side]) -> Glance:
             ],
         ),
         BarChart(
-            "CPU of the proxy",
+            f"CPU of the {'target' if all(target.is_target(side.run) for side in sides) else 'proxy'}",
             "µs per request" + (", before half of the ports were used" if has_cliff else ""),
             [_build_bar(side, _CPU_BEFORE if has_cliff else _CPU, rank) for side, rank in _rank(sides)],
         ),
@@ -98,9 +98,10 @@ def _build_bar(
 ) -> Bar:
     """Return a bar of one metric of a side, each value of it passed through `compute`."""
     sample = finding.get_sample(side, key)
-    values = [compute(value) for value in sample.values if value]
+    values = [compute(value) for value in sample.values if value or compute is float]
     if not values or sample.standing is Standing.MIXED:
-        return Bar(label or side.name, None, str(sample.standing), colour=rank)
+        lacks = Standing.MISSING if sample.standing is Standing.COUNTS else sample.standing
+        return Bar(label or side.name, None, str(lacks), colour=rank)
     middle, unit = statistics.median(values), "" if compute is not float else metrics.named(key).unit
     is_void = sample.standing is Standing.VOID
     text = str(sample.standing) if is_void else format_number(middle, unit)

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.sides import split
 from bench.plan import run_plan as plans
 from bench.plan import toml
 from bench.plan.convert import convert
 from bench.report.charts import BarChart, Charts
 from bench.report.html import Code, FactList, Glance, Page, Prose, Section, Table, render
+from bench.report.run.charts import build_glance
 from bench.report.run.page import build_page
 from bench.runs import read
 from bench.runs.record import Run, Trial, TrialWarning
@@ -63,6 +65,17 @@ def test_a_bar_says_what_the_table_says(run: Run) -> None:
         "1,000",
         "0.71",
     ]  # per 1,000 requests: drawn only
+
+
+def test_a_bar_of_nothing_bears_a_zero(run: Run) -> None:
+    """After the last port was used nothing may be served at all."""
+    trials = tuple(
+        dataclasses.replace(trial, ports=dataclasses.replace(trial.ports, rate_after=0.0))
+        for trial in run.trials
+        if trial.mode == "short"
+    )
+    rates = build_glance(split(dataclasses.replace(run, trials=trials))).blocks[0]
+    assert "0.00" in [bar.text for bar in rates.rows if bar.label == "short, after"]
 
 
 def test_what_does_not_count_is_marked_as_void(run: Run) -> None:

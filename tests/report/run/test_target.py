@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bench.plan import run_plan
+from bench.report.html import render
 from bench.report.run import finding, text
+from bench.report.run.page import build_page
 from bench.runs.record import ROLES, Run, SubjectRecord, TimeWait, Trial, Upstream
 from bench.runs.target_record import BehindTarget, TargetRecord
 
@@ -90,6 +93,17 @@ def test_what_was_not_measured_is_neither_nothing_nor_none() -> None:
 def test_what_was_measured_is_shown_zero_too() -> None:
     shown = text.format_run(run(BehindTarget((), 0, 0, 0.0), TimeWait(0, 0)))
     assert "not measured" not in shown
+
+
+def test_the_cpu_is_that_of_the_target_on_its_page_too() -> None:
+    done = run(SEEN)
+    cost: dict[str, float | None] = {"proxy": 20.0}
+    costly = tuple(
+        replace(trial, cpu_us_per_request=cost, cpu_us_per_request_before_cliff=cost) for trial in done.trials
+    )
+    page = build_page(replace(done, trials=costly, directory=None))
+    assert "CPU of the target per request, to new client connections: 1x" in page.certainty
+    assert "CPU of the proxy" not in render(page)
 
 
 def test_the_answer_of_the_target_stands_first_and_the_next_command_names_it() -> None:
