@@ -46,10 +46,25 @@ class Amount(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number."""
-        amount = super().convert(value, param, ctx)
+        try:
+            amount = float(value)
+        except ValueError:
+            amount = math.nan
         if math.isnan(amount):
-            self.fail(f"{value!r} is no number", param, ctx)
-        return amount
+            self.fail(f"{value!r} is no number; write it as 20 or 0.5", param, ctx)
+        return super().convert(amount, param, ctx)
+
+
+class Rate(Amount):
+    """A rate within bounds: 5000, 5k or 5000/s."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the rate per second."""
+        try:
+            rate = units.rate_per_s(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return super().convert(rate, param, ctx)
 
 
 class Count(click.IntRange):

@@ -12,6 +12,7 @@ from bench.commands.options import (
     Amount,
     Count,
     FilePath,
+    Rate,
     command,
     json_option,
     option,
@@ -41,7 +42,7 @@ _SEARCHED = "is what is searched; leave it out, and set --from and --to"
     Heading.RUN,
     "--from",
     "low",
-    type=Amount(1, bounds.MOST_PER_S),
+    type=Rate(1, bounds.MOST_PER_S),
     default=100,
     help="The lowest rate that is tried, in requests per second.",
 )
@@ -49,7 +50,7 @@ _SEARCHED = "is what is searched; leave it out, and set --from and --to"
     Heading.RUN,
     "--to",
     "high",
-    type=Amount(1, bounds.MOST_PER_S),
+    type=Rate(1, bounds.MOST_PER_S),
     default=100_000,
     help="The highest rate that is tried.",
 )

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from bench.commands import printing
-from bench.commands.options import Amount, Count, Duration, command, json_option, option
+from bench.commands.options import Amount, Count, Duration, Rate, command, json_option, option
 from bench.errors import PlanError
 from bench.plan import bounds
 from bench.plan.flags import Heading
@@ -20,7 +20,7 @@ _OPTIONS = (
     option(
         Heading.LOAD,
         "--rate",
-        type=Amount(0, _MOST_PER_S, min_open=True),
+        type=Rate(0, _MOST_PER_S, min_open=True),
         required=True,
         help="Requests per second, over all proxies.",
     ),

@@ -26,7 +26,7 @@ def load_job(plan: Plan, mode: Mode, proxy: str | None, authority: str | None = 
     """
     load = plan.load
     if proxy is None:
-        url = parse_target(str(plan.subject.target))
+        url = urlsplit(str(plan.subject.target))
         address, strict = (_resolve(url), target_port(url)), False
         host, default = url.netloc, load_values.path(str(plan.subject.target))
     else:
@@ -69,7 +69,7 @@ def load_job(plan: Plan, mode: Mode, proxy: str | None, authority: str | None = 
 
 
 def _host_name(plan: Plan) -> str | None:
-    return None if plan.subject.target is None else parse_target(plan.subject.target).hostname
+    return None if plan.subject.target is None else urlsplit(plan.subject.target).hostname
 
 
 def read_authority(path: str) -> str:
@@ -114,18 +114,6 @@ def _client_mode(plan: Plan, mode: Mode) -> Mode:
     """Return how the clients connect: without a proxy, the mode under test is that of their own hop."""
     is_proxied = plan.subject.target is None and plan.subject.name != "direct"
     return plan.load.client_mode if is_proxied else mode
-
-
-def parse_target(target: str) -> SplitResult:
-    """Return the parts of the URL of `--target`; PlanError where it is none."""
-    try:
-        url = urlsplit(target)
-        _ = url.port  # checked when read
-    except ValueError as error:
-        raise PlanError(f"plan: subject.target = {target!r} is no URL: {error}") from error
-    if not url.hostname:
-        raise PlanError(f"plan: subject.target = {target!r} names no host; write http://HOST:PORT/PATH")
-    return url
 
 
 def _resolve(url: SplitResult) -> str:

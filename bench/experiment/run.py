@@ -14,7 +14,7 @@ from bench.analysis.target import describe_answer, right_statuses
 from bench.errors import RoleError
 from bench.experiment import fd_limits, recorder, run_summary, second_opinion, target_probe
 from bench.experiment.load_clients import LoadClients
-from bench.experiment.load_job import backend_flags, load_job, parse_target, read_body
+from bench.experiment.load_job import backend_flags, load_job, read_body
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.run_summary import RunFacts
@@ -78,9 +78,7 @@ def check(plan: Plan) -> None:
     """
     fd_limits.allow(plan)
     read_body(plan.load)
-    if plan.subject.target is not None:
-        parse_target(plan.subject.target)
-    else:
+    if plan.subject.target is None:
         for mode in plan.modes:
             setup, case = _proxy_setup(plan, mode), Case(mode.value, plan.subject)
             setup.check(case, plan.hosts.proxy_addresses, plan.hosts.backend_addresses)

@@ -88,6 +88,12 @@ def weighted_url(text: str) -> tuple[str, int]:
     weight, url = int(match[1] or 1), match[2]
     if not 1 <= weight <= MOST_WEIGHT:
         raise ValueError(f"has a weight of {weight}; write 1 to {MOST_WEIGHT:,}")
+    _check_url(url)
+    return url, weight
+
+
+def _check_url(url: str) -> None:
+    """Raise ValueError where a URL cannot be requested as it is."""
     if _TARGET.fullmatch(url) is None:
         raise ValueError("holds a character that no URL may; write it as %XX")
     if "#" in url:
@@ -96,7 +102,20 @@ def weighted_url(text: str) -> tuple[str, int]:
         _ = urlsplit(url).port
     except ValueError as error:
         raise ValueError(f"is no URL: {error}") from error
-    return url, weight
+
+
+def check_target(url: str) -> None:
+    """Raise ValueError where a URL names no server that can be loaded."""
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("must be an http:// or https:// URL")
+    _check_url(url)
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError("names no host; write http://HOST:PORT/PATH")
+    if parts.port == 0:
+        raise ValueError("names port 0, on which no server listens; write another port")
+    if "@" in parts.netloc:
+        raise ValueError("names a user, whom no request would name; leave it out, and send Authorization")
 
 
 def statuses(text: str) -> tuple[tuple[int, int], ...]:
@@ -127,7 +146,12 @@ def check_method(method: str) -> None:
 
 
 def check(load: "Load", target: str | None) -> None:
-    """Raise PlanError where a value of `load` is not understood, or goes to another server than `target`."""
+    """Raise PlanError where `target`, or a value of `load`, is not understood, or a URL is of another server.
+
+    The server is that of `target`; None: one that is started.
+    """
+    if target is not None:
+        _check_value("subject.target", target, check_target)
     _check_value("load.method", load.method, check_method)
     _check_value("load.expect_status", load.expect_status, statuses)
     for line in load.headers:

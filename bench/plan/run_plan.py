@@ -320,10 +320,6 @@ _CHECKS: tuple[tuple[Callable[[Plan], bool], str], ...] = (
         "subject.idiom = {subject.idiom!r} is a configuration of nginx with one mode, the one that is"
         " expected of it; set subject.name = 'nginx' and mode",
     ),
-    (
-        lambda p: p.subject.target is None or p.subject.target.startswith(("http://", "https://")),
-        "subject.target = {subject.target!r} must be an http:// or https:// URL",
-    ),
 )
 
 
