@@ -28,7 +28,8 @@ class Knee:
 
     at: float
     low: float | None
-    """Interval of 95 %, of values of the axis; None where a point has one trial only."""
+    """Between which values of the axis it lies in 95 % of the resamples, which of few trials are too much
+    alike for a confidence of 95 %; None where a point has one trial only."""
     high: float | None
     kind: Literal["levels off", "takes off"]
     """Whether the curve is steep before the knee, or behind it."""

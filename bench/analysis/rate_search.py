@@ -108,7 +108,7 @@ def _climb(told: Sequence[Reply], where: SearchRange, spent: bool) -> Threshold:
         return Threshold(SearchOutcome.ALWAYS, None, None, where.high)
     if spent:
         return Threshold(SearchOutcome.CANNOT_TELL, None, None, highest)
-    return Threshold(SearchOutcome.OPEN, min(where.high, highest * 2))
+    return Threshold(SearchOutcome.OPEN, min(where.high, highest * 2), None, highest)
 
 
 def _bisect(told: Sequence[Reply], where: SearchRange, spent: bool) -> Threshold:

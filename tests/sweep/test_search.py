@@ -127,6 +127,14 @@ def test_nonsense_is_refused_with_an_example_that_is_no_ratio() -> None:
         objective.parse("fast")
 
 
+def test_a_search_that_was_cut_off_says_what_it_knows_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = searched(tmp_path, monkeypatch, 7_000)
+    for count, said in [(0, "holds at any rate cannot be told"), (2, "holds at 200/s, and nothing is known")]:
+        assert said in search_text.summarize(replace(whole, trials=whole.trials[:count]))
+
+
 def test_the_objective_comes_back_from_the_header_whole() -> None:
     assert Objective.of(SOUGHT.to_json()) == SOUGHT
     with pytest.raises(PlanError, match="objective"):

@@ -160,7 +160,7 @@ def _format_knee(axis: Axis, knee: Knee) -> str:
         interval = "the same in 95 % of the resampled trials"
     else:
         low, high = (axis.format(int(each) if each == int(each) else each) for each in (knee.low, knee.high))
-        interval = f"95 % interval {low} to {high}"
+        interval = f"{low} to {high} in 95 % of the resampled trials"
     return f"it {knee.kind} at {axis.name} {at} ({interval}; Kneedle)"
 
 
