@@ -87,9 +87,11 @@ def perform(sweep: Sweep, lab_name: str, root: Path, progress: Progress) -> Swee
 def resume(sweep: Sweep, begun: SweepRun, lab_name: str, progress: Progress) -> SweepRun:
     """Run the trials of `sweep` that `begun` lacks, into its folder.
 
-    PlanError where it was begun on another machine, or lacks none. A trial of another commit, or with other
-    versions of what measures, bears a warning.
+    PlanError where it was begun on another machine, has no trial, or lacks none. A trial of another commit,
+    or with other versions of what measures, bears a warning.
     """
+    if not begun.trials:
+        raise PlanError(f"--resume {begun.directory}: it has no trial to go on from; begin a new sweep")
     notes = tuple(_check_machine(begun))
     if not next(_missing(sweep, begun.trials), None):
         raise PlanError(

@@ -105,6 +105,16 @@ def test_a_sweep_that_lacks_nothing_is_not_begun_again(played: Played, tmp_path:
         sweeps.resume(sweep(), read.read(Path(str(made.directory))), "loopback", SILENT)
 
 
+def test_a_sweep_without_a_trial_is_begun_anew(played: Played, tmp_path: Path) -> None:
+    """As one is whose process died in its first trial: the header stands there alone."""
+    played()
+    made = sweeps.perform(sweep(), "loopback", tmp_path, SILENT)
+    file = Path(str(made.directory), "run.jsonl")
+    file.write_text(file.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    with pytest.raises(PlanError, match="it has no trial to go on from; begin a new sweep"):
+        sweeps.resume(sweep(), read.read(file), "loopback", SILENT)
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
