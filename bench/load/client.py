@@ -9,7 +9,7 @@ Errors of the subject are data: they are counted by kind, and the client continu
   connect   the connection failed, or was not established in time
   tls       its TLS handshake failed, or was not over in time
   timeout   no complete response in time, or no free connection
-  reset     the connection ended before the body of the response began
+  reset     the connection was reset, or ended before the body of the response began
   protocol  bytes that are not a response to the request
   status    a complete response with an unexpected status
   body      a body that is truncated or not the expected one

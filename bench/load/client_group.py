@@ -2,7 +2,7 @@
 
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from time import monotonic_ns
 from typing import Any
 
@@ -20,8 +20,6 @@ MAX_CONNECTING = 64
 (128), so that a dead server is not flooded.
 """
 
-MakeClient = Callable[["ClientGroup"], LoadClient]
-
 
 class ClientGroup:
     """All clients of one worker; decides what each does next."""
@@ -29,10 +27,7 @@ class ClientGroup:
     would_block: tuple[type[OSError], ...] = (BlockingIOError,)
     """What a socket raises that is not ready, as those of its clients do."""
 
-    def __init__(
-        self, job: LoadJob, poller: Poller, counters: LoadCounters, make_client: MakeClient | None = None
-    ) -> None:
-        """Make the clients, by `make_client` where they are no plain ones."""
+    def __init__(self, job: LoadJob, poller: Poller, counters: LoadCounters) -> None:
         self.poller = poller
         self.counters = counters
         self.family = socket.AF_INET6 if ":" in job.host else socket.AF_INET
@@ -52,11 +47,14 @@ class ClientGroup:
         self.on_fast_path: dict[int, LoadClient] = {}
         """By descriptor, the clients that wait for an ordinary response and then continue at once."""
         self._job = job
-        self._clients = [(make_client or LoadClient)(self) for _ in range(job.connections)]
+        self._clients = self._make_clients()
         self._idle: list[LoadClient] = []
         self._waiting: deque[LoadClient] = deque()
         self._draining = False
         self._busy_in_drain = 0
+
+    def _make_clients(self) -> Sequence[LoadClient]:
+        return [LoadClient(self) for _ in range(self._job.connections)]
 
     def start(self, phases: Phases) -> None:
         """Start the clients; in open loop, requests are due until the end of the window."""

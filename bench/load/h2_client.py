@@ -1,5 +1,6 @@
 """The clients of a worker in HTTP/2: each has a stream at a time of a connection that several share."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from time import monotonic_ns
 from typing import Any
@@ -98,12 +99,12 @@ class Http2Group(ClientGroup):
         """Yields number and fields of the next request."""
         self.body = job.body
         super().__init__(job, poller, counters)
-        self._clients = []
-        for _ in range(job.connections):
-            connection = Http2Connection(self)
-            self._clients += [StreamClient(self, connection) for _ in range(job.streams)]
         if self.layer is not None:
             self.would_block = WOULD_BLOCK
+
+    def _make_clients(self) -> Sequence[LoadClient]:
+        connections = [Http2Connection(self) for _ in range(self._job.connections)]
+        return [StreamClient(self, each) for each in connections for _ in range(self.streams)]
 
     def handshakes(self) -> dict[str, Any] | None:
         """Return what was counted of TLS handshakes, as plain values; None where there are none."""

@@ -7,7 +7,7 @@ The socket is OpenSSL's, non-blocking, and each of its reads returns one record 
 import contextlib
 import socket
 import ssl
-from functools import partial
+from collections.abc import Sequence
 from time import monotonic_ns
 from typing import Any
 
@@ -132,7 +132,10 @@ class TlsClientGroup(ClientGroup):
 
     def __init__(self, job: LoadJob, poller: Poller, counters: LoadCounters) -> None:
         self._layer = TlsLayer(job)
-        super().__init__(job, poller, counters, partial(TlsClient, layer=self._layer))
+        super().__init__(job, poller, counters)
+
+    def _make_clients(self) -> Sequence[LoadClient]:
+        return [TlsClient(self, self._layer) for _ in range(self._job.connections)]
 
     def handshakes(self) -> dict[str, Any]:
         """Return what was counted of the handshakes, as plain values."""

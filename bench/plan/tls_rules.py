@@ -1,6 +1,6 @@
 """What must hold of the keys of a plan that are about TLS and HTTP/2. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from bench.errors import PlanError
@@ -12,6 +12,8 @@ MOST_STREAMS = 100
 """What servers allow at a time on one connection (RFC 9113, section 6.5.2, recommends no fewer)."""
 _NO_TLS = "has no effect, since the clients speak no TLS; leave it out, or"
 _OF_TARGET = "has no effect, since the certificate is made for the run; leave it out, or load a target"
+
+_OF_CONNECTION = frozenset({"connection", "proxy-connection", "keep-alive"})
 
 RULES: tuple[tuple[Callable[["Plan"], bool], str], ...] = (
     (
@@ -56,6 +58,11 @@ RULES: tuple[tuple[Callable[["Plan"], bool], str], ...] = (
         "load.http2 cannot reach the backend, which speaks HTTP/1.1; leave it out, or measure a proxy",
     ),
     (
+        lambda p: not p.load.http2 or not _OF_CONNECTION & set(_names(p)),
+        "load.headers has a field about the connection, which is none of HTTP/2 (RFC 9113, section 8.2.2);"
+        " leave it out, or load.http2",
+    ),
+    (
         lambda p: not p.load.http2 or p.load.second_opinion is None,
         "load.second_opinion = {load.second_opinion!r} is run with HTTP/1.1; leave it out, or load.http2",
     ),
@@ -65,6 +72,12 @@ RULES: tuple[tuple[Callable[["Plan"], bool], str], ...] = (
         " subject.upstream_tls",
     ),
 )
+
+
+def _names(plan: "Plan") -> Iterator[str]:
+    """Yield the names of the fields that a plan adds."""
+    for line in plan.load.headers:
+        yield line.partition(":")[0].strip().lower()
 
 
 def _has_new_connections(plan: "Plan") -> bool:

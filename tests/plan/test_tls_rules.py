@@ -28,12 +28,17 @@ REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"load": {"http2": True}, "subject": HTTPS}, "keeps its connections"),  # mode both
     ({"load": {"http2": True}, "subject": {"name": "direct"}, "mode": "keepalive"}, "speaks HTTP/1.1"),
     ({"load": {"http2": True, "second_opinion": "wrk"}, "subject": {"name": "nginx"}}, "run with HTTP/1.1"),
+    (
+        {"load": {"http2": True, "headers": ["Connection: keep-alive"]}, "subject": {"name": "nginx"}},
+        "load.headers has a field about the connection",
+    ),
 )
 ACCEPTED: tuple[dict[str, Any], ...] = (
     {"load": {"tls": True, "insecure": True, "tls_sessions": False}},
     {"load": {"cacert": "a.pem", "sni": "a.test"}, "subject": HTTPS},
     {"load": {"http2": True, "streams": 8}, "subject": {"name": "nginx"}},
     {"load": {"http2": True}, "subject": HTTPS, "mode": "keepalive"},
+    {"load": {"http2": True, "headers": ["TE: trailers"]}, "subject": {"name": "nginx"}},
     {"subject": {"upstream_tls": True, "upstream_tls_sessions": False}},
 )
 
