@@ -72,6 +72,6 @@ def steadiness_warnings(
     ):
         yield TrialWarning(
             "warm-up-short",
-            f"the rate became steady only after {steady_s:.1f} s, the warm-up was {warmup_s:g} s",
+            f"the rate became steady only after {steady_s:.1f} s, the warm-up was {warmup_s:.3g} s",
             f"warm up for longer: --warmup {math.ceil(steady_s)}s",
         )

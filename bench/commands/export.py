@@ -79,6 +79,7 @@ def _format_markdown(done: "RunRecord[Any]", figures: "RunFigures") -> str:
     from bench.report.run import finding, incident, tables
     from bench.report.run import text as run_text
     from bench.report.scenario import text as scenario_text
+    from bench.report.sweep import text as sweep_text
     from bench.scenarios import catalogue
 
     if done.kind == "scenario":
@@ -87,6 +88,9 @@ def _format_markdown(done: "RunRecord[Any]", figures: "RunFigures") -> str:
         sentence = scenario_text.summarize(scenario, done)
         refused = scenario_text.summarize_refusals(done)
         warnings = [*refused, *scenario_text.summarize_warnings(done)]
+    elif done.kind == "sweep":
+        title, sentence = sweep_text.format_title(done), " ".join(sweep_text.conclude(done))
+        warnings, table = sweep_text.summarize_warnings(done), sweep_text.build_table(done)
     else:
         shown = incident if len(done.subjects) > 1 else finding
         title, sentence = shown.format_title(done), shown.summarize(done)

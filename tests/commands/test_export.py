@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from prometheus_client.openmetrics import parser
 
-from tests import command_line, synthetic
+from tests import command_line, made_up_sweep, synthetic
 
 SCENARIO = Path(__file__).parents[2] / "results" / "reference-rpc"
 
@@ -34,6 +34,14 @@ def void(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     spoiled = [json.dumps({**json.loads(line), "valid": False, "warnings": [warning]}) for line in trials]
     (folder / "run.jsonl").write_text("\n".join([header, *spoiled]) + "\n")
     return folder
+
+
+def test_the_markdown_of_a_sweep_has_a_row_for_each_cell(tmp_path: Path) -> None:
+    folder = made_up_sweep.write(tmp_path, made_up_sweep.run({made_up_sweep.POOL_IDLE: [1, 2, 4]}))
+    lines = export(folder, "--format", "markdown").splitlines()
+    assert lines[0] == "### A sweep of pool-idle: 3 cells"
+    assert lines[2].startswith("**Run: valid.** pool-idle 1 to 4: requests/s goes from ")
+    assert [line.split(" | ")[0] for line in lines if line.startswith("| ")][1:] == ["| 1", "| 2", "| 4"]
 
 
 def rows(text: str) -> list[dict[str, str]]:

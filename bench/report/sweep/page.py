@@ -20,9 +20,7 @@ _HOW_TO_READ = (
 
 def build_page(run: SweepRun) -> Page:
     """Return the page of `run`, as it is in its directory."""
-    sentences = list(text.summarize(run)) if run.trials else ["No trial was finished."]
-    if run.objective and run.trials:
-        sentences = [search_text.summarize(run), *sentences]
+    sentences = text.conclude(run)
     return Page(
         kicker="bench: connection reuse behind a reverse proxy",
         title=text.format_title(run),

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.analysis import sweep
+from bench.analysis import claims, sweep
+from bench.analysis.claims import RunVerdict
 from bench.analysis.knee import Knee
 from bench.analysis.sweep import Curve, Point, SweepCell, SweepFigure
 from bench.plan.grid import Axis
@@ -29,11 +30,8 @@ def format_run(run: SweepRun, drawn: Path | None = None) -> str:
 
     `drawn` is the first of the pictures, where they could be drawn.
     """
-    sentences = list(summarize(run))
-    if run.objective:
-        sentences = [search_text.summarize(run), *sentences]
     parts = [format_table(build_table(run)), format_warnings(summarize_warnings(run))]
-    parts += [f"\n{wrap(sentence)}\n" for sentence in sentences]
+    parts += [f"\n{wrap(sentence)}\n" for sentence in conclude(run)]
     parts += ["\n", format_paths(run.directory, None)]
     if drawn is not None:
         parts += [f"picture: {drawn.with_name(f'{name}.png')}\n" for name in list_pictures(run)]
@@ -107,6 +105,14 @@ def _name_cells(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} other cells"
 
 
+def conclude(run: SweepRun) -> list[str]:
+    """Return what was found, a sentence for each finding: of a search its answer first."""
+    if not run.trials:
+        return ["No trial was finished."]
+    answer = [search_text.summarize(run)] if run.objective else []
+    return [*answer, *summarize(run)]
+
+
 def summarize(run: SweepRun) -> Iterator[str]:
     """Yield a sentence for each axis: how the leading figure moves along it, and where it bends."""
     for axis in sweep.grid_of(run).axes:
@@ -173,8 +179,13 @@ def format_title(run: SweepRun) -> str:
 
 
 def suggest_command(run: SweepRun) -> str:
-    """Return the command to type next: a sweep is completed first, then the ends of its axis compared."""
+    """Return the command to type next.
+
+    A machine that was too busy is looked at first; then a sweep is completed, then its ends are compared.
+    """
     found: list[SweepCell] = sweep.cells(run)
+    if claims.judge(run) in (RunVerdict.EMPTY, RunVerdict.TOO_BUSY):
+        return "bench doctor"
     if run.objective:
         return f"bench report {run.directory}"
     is_cut = run.interrupted or any(trial.interrupted for trial in run.trials)
