@@ -105,7 +105,7 @@ def _sides(specs: Sequence[str], given: dict[str, Any]) -> "list[AbSide]":
     if len(specs) < 2:
         raise PlanError(f"{specs[0]}: one side only; name a second one to compare it with")
     if len(specs) > len(string.ascii_lowercase):
-        raise PlanError(f"{len(specs)} sides are more than {len(string.ascii_lowercase)}")
+        raise PlanError(f"{len(specs)} sides are more than {len(string.ascii_lowercase)}; name fewer")
     return [
         AbSide(label, _plan(spec, dict(given)))
         for label, spec in zip(string.ascii_lowercase, specs, strict=False)

@@ -90,9 +90,9 @@ def search_command(
     if low >= high:
         raise PlanError(f"--from {low:g} is not below --to {high:g}; set them apart")
     if given["load__rate"] is not None:
-        raise PlanError(f"--rate {_SEARCHED}")
+        raise PlanError(f"--rate {given['load__rate']} {_SEARCHED}")
     if given["trials"] is not None:
-        raise PlanError("--trials has no effect here; --most-trials ends the search")
+        raise PlanError(f"--trials {given['trials']} has no effect here; leave it out, and set --most-trials")
     if plan_file is None and given["mode"] is None:
         given["mode"] = "keepalive"
     from bench.analysis.objective import Objective, parse

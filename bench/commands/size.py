@@ -14,7 +14,7 @@ _MOST_PER_S = 10**9
 """Of anything that is computed with: no fleet serves a thousand million requests a second."""
 _MOST_PROCESSES = 100_000
 _MOST_IN_FLIGHT = 10**6
-_PER_WORKER = "requests in flight for each worker, more than any carries"
+_PER_WORKER = "requests in flight for each worker, more than any carries; lower one of them"
 
 _OPTIONS = (
     option(

@@ -73,7 +73,7 @@ def sweep_command(
     else:
         begun = read.read(resume)
         if begun.kind != "sweep":
-            raise PlanError(f"--resume {resume}: it is no sweep, but a {begun.kind}")
+            raise PlanError(f"--resume {resume}: it is no sweep, but a {begun.kind}; name the folder of one")
         if begun.objective:
             raise PlanError(f"--resume {resume}: a search is not resumed; begin a new one")
         plan, grid = begun.plan, grids.Grid.of(begun.grid)

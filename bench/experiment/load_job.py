@@ -79,9 +79,11 @@ def read_authority(path: str) -> str:
     try:
         return tls.certificates_in(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise PlanError(f"plan: load.cacert = {path!r} cannot be read: {error.strerror}") from error
+        raise PlanError(
+            f"plan: load.cacert = {path!r} cannot be read: {error.strerror}; name another file"
+        ) from error
     except ValueError as error:
-        raise PlanError(f"plan: load.cacert = {path!r}: {error}") from error
+        raise PlanError(f"plan: load.cacert = {path!r}: {error}; name another file") from error
 
 
 def target_port(url: SplitResult) -> int:
@@ -99,9 +101,11 @@ def read_body(load: Load) -> bytes:
         with files.open_file(Path(load.body_file)) as file:
             content = file.read(LARGEST_BODY_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise PlanError(f"{name} cannot be read: {getattr(error, 'strerror', error)}") from error
+        raise PlanError(
+            f"{name} cannot be read: {getattr(error, 'strerror', error)}; name another file"
+        ) from error
     if len(content) > LARGEST_BODY_BYTES:
-        raise PlanError(f"{name} is larger than {LARGEST_BODY_BYTES >> 20} MiB")
+        raise PlanError(f"{name} is larger than {LARGEST_BODY_BYTES >> 20} MiB; name a smaller file")
     return content
 
 

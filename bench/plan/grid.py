@@ -98,7 +98,7 @@ def check(axes: Sequence[Axis]) -> Grid:
     keys = [axis.key for axis in axes]
     for axis in axes:
         if (reason := _REFUSED.get(axis.key)) is not None:
-            raise PlanError(f"--vary {axis.name}: it is no axis, since {reason}")
+            raise PlanError(f"--vary {axis.name}: it is no axis, since {reason}; leave it out")
         if keys.count(axis.key) > 1:
             raise PlanError(f"--vary {axis.name} is given twice; name all values once: {axis.name}=1,2,4")
         if len(axis.values) < 2:
@@ -106,9 +106,11 @@ def check(axes: Sequence[Axis]) -> Grid:
                 f"--vary {axis.name}={axis.format(axis.values[0])} is one value; name two or more"
             )
         if len(set(map(str, axis.values))) < len(axis.values):
-            raise PlanError(f"--vary {axis.name}: a value is there twice")
+            raise PlanError(f"--vary {axis.name}: a value is there twice; name each once")
     if len(axes) > MOST_AXES:
-        raise PlanError(f"--vary is given {len(axes)} times, and a sweep has {MOST_AXES} axes at the most")
+        raise PlanError(
+            f"--vary is given {len(axes)} times, and a sweep has {MOST_AXES} axes at the most; name fewer"
+        )
     grid = Grid(tuple(axes))
     if len(grid) > MOST_CELLS:
         shape = " x ".join(str(len(axis.values)) for axis in axes)

@@ -149,7 +149,10 @@ MISUSE = [
     ("run -X CONNECT", "-X CONNECT opens a tunnel"),
     ("run -X HEAD --body x", "-X HEAD has no content"),
     ("run --body x --body-file y", "--body x and --body-file y both name the content; leave one out"),
-    ("run -X POST --body-file /nowhere", "--body-file /nowhere cannot be read: No such file"),
+    (
+        "run -X POST --body-file /nowhere",
+        "--body-file /nowhere cannot be read: No such file or directory; name another file",
+    ),
     ("run -X POST --body-file /dev/zero", "--body-file /dev/zero cannot be read: it is a device"),
     ("run -H nothing", "-H nothing is no header field; write NAME: VALUE"),
     ("run -H content-length:5", "-H content-length:5 cannot be set: it is computed from the body"),
@@ -264,11 +267,14 @@ MISUSE = [
     ("search --require errors<1x", "--require 'errors<1x' is a ratio, and there is nothing to compare with"),
     (
         "search --require errors<1 --rate 5",
-        "--rate is what is searched; leave it out, and set --from and --to",
+        "--rate 5 is what is searched; leave it out, and set --from and --to",
     ),
     ("search --require errors<1 --from 9 --to 9", "--from 9 is not below --to 9"),
     ("search --require errors<1 --mode both", "--mode both has two answers; search for one"),
-    ("search --require errors<1 --trials 3", "--trials has no effect here; --most-trials ends the search"),
+    (
+        "search --require errors<1 --trials 3",
+        "--trials 3 has no effect here; leave it out, and set --most-trials",
+    ),
     ("size", "missing option '--rate'"),
     ("size --rate 5000", "missing option '--latency'"),
     ("size --rate much --latency 1ms", "'much' is not a rate per second"),
