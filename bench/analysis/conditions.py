@@ -224,7 +224,9 @@ def _verdict(low_is_beyond: bool, high_is_beyond: bool) -> Verdict:
 
 def _too_few(each: Condition, name: str, shown: str, more: int) -> Judged:
     plural = "" if more == 1 else "s"
-    return Judged(each, name, Verdict.CANNOT_TELL, f"{shown}, without an interval: {more} more trial{plural}")
+    return Judged(
+        each, name, Verdict.CANNOT_TELL, f"{shown}, without an interval: at least {more} more trial{plural}"
+    )
 
 
 def _median(values: Sequence[float]) -> float:

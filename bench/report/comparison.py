@@ -178,8 +178,8 @@ def _more(cell: Cell) -> str:
     more = cell.more_trials or 1
     if more >= MOST_MORE:
         return f"not even {MOST_MORE:,} more trials"
-    about = "about " if cell.no_more_than is not None else ""
-    return f"{about}{more:,} more trial{'' if more == 1 else 's'}"
+    about = "about" if cell.no_more_than is not None else "at least"  # for an interval to begin with
+    return f"{about} {more:,} more trial{'' if more == 1 else 's'}"
 
 
 def _shown(cell: Cell, unit: str) -> tuple[str, str]:

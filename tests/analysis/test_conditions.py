@@ -100,9 +100,11 @@ def test_three_trials_cannot_tell_and_the_line_says_how_many_more_would() -> Non
     few = compare([side("old", STEADY[:3]), side("new", DEARER[:3])])
     (ratio,) = conditions.judge([conditions.parse("cpu_us_per_request.proxy>1.02")], few)
     assert ratio.verdict is Verdict.CANNOT_TELL
-    assert ratio.reason == "cpu_us_per_request.proxy is 1.08x, without an interval: 1 more trial"
+    assert ratio.reason == "cpu_us_per_request.proxy is 1.08x, without an interval: at least 1 more trial"
     (absolute,) = conditions.judge([conditions.parse("abs:cpu_us_per_request.proxy>1")], few)
-    assert absolute.reason == "cpu_us_per_request.proxy is 109.08, without an interval: 3 more trials"
+    assert (
+        absolute.reason == "cpu_us_per_request.proxy is 109.08, without an interval: at least 3 more trials"
+    )
 
 
 def test_one_trial_is_a_point_that_decides_nothing_and_two_equal_ones_are_equal() -> None:
@@ -116,7 +118,7 @@ def test_at_a_look_on_the_way_a_median_needs_the_more_trials_that_the_line_says(
     """At 1 % eight values are the fewest that give the interval of a median: 2 / 2^8 is below it."""
     looked_at = compare([side("only", STEADY)], alpha=0.01)
     (judged,) = conditions.judge([conditions.parse("abs:cpu_us_per_request.proxy>1")], looked_at)
-    assert judged.reason == "cpu_us_per_request.proxy is 102.5, without an interval: 2 more trials"
+    assert judged.reason == "cpu_us_per_request.proxy is 102.5, without an interval: at least 2 more trials"
 
 
 def test_a_mean_over_the_cliff_is_refused_with_the_metric_to_take() -> None:

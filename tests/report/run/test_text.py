@@ -64,7 +64,7 @@ def test_a_comparison_of_two_modes_with_enough_trials_has_intervals_and_tests(di
 
 
 def test_a_comparison_with_too_few_trials_says_how_many_are_needed(directory: Make) -> None:
-    assert "cannot tell; 1 more trial would" in compared(str(directory("cliff")))
+    assert "cannot tell; at least 1 more trial would" in compared(str(directory("cliff")))
 
 
 def test_three_runs_are_compared_side_by_side_with_the_warnings_below(directory: Make) -> None:
