@@ -52,7 +52,7 @@ def _exchange(sock: socket.socket, fields: Fields, deadline_s: float) -> Fields:
     data = b""
     try:
         while True:
-            sock.settimeout(max(0.001, deadline_s - time.monotonic()))
+            sock.settimeout(probe.left_s(deadline_s))
             for event in connection.receive_data(data):
                 if isinstance(event, h2.events.ResponseReceived):
                     return [(bytes(name), bytes(value)) for name, value in event.headers]

@@ -140,7 +140,7 @@ def _exchange(sock: socket.socket, request: bytes, deadline_s: float) -> tuple[b
     try:
         sock.sendall(request)
         while not _is_enough(received):
-            sock.settimeout(max(0.001, deadline_s - time.monotonic()))
+            sock.settimeout(left_s(deadline_s))
             data = sock.recv(_RECEIVE_BYTES)
             if not data:
                 return received, Cause.CLOSED
@@ -150,6 +150,14 @@ def _exchange(sock: socket.socket, request: bytes, deadline_s: float) -> tuple[b
     except OSError:
         return received, Cause.CLOSED
     return received, Cause.NO_HTTP
+
+
+def left_s(deadline_s: float) -> float:
+    """Return the time that is left; TimeoutError where none is."""
+    left = deadline_s - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 def _is_enough(data: bytes) -> bool:
