@@ -69,16 +69,23 @@ def draw(compared: Sequence[Comparison]) -> "Figure":
     first = compared[0].sides[0]
     title = f"{first.run.scenario}: {' against '.join(_names(compared))}"
     sides = "  ·  ".join(f"{side.name}: {side.run.directory}" for side in compared[0].sides)
-    return sheet.compose([title], sides, None, build_bars(compared), legend=build_legend(compared))
+    left_out = [metric.key for metric in _telling(compared)[_MOST_PANELS:]]
+    note = [f"Not drawn, but in the table: {', '.join(left_out)}."] if left_out else []
+    bars, legend = build_bars(compared), build_legend(compared)
+    return sheet.compose([title], sides, None, bars, legend=legend, small_print=note)
 
 
 def build_bars(compared: Sequence[Comparison]) -> list[BarChart]:
     """Return the medians of each metric, case under case, with the interval where the trials give one."""
-    keys = dict.fromkeys(row.metric for each in compared for row in each.rows if row.is_telling)
     return [
         BarChart(metric.key, metric.unit or "count", list(_build_group(metric, compared)))
-        for metric in list(keys)[:_MOST_PANELS]
+        for metric in _telling(compared)[:_MOST_PANELS]
     ]
+
+
+def _telling(compared: Sequence[Comparison]) -> list[Metric]:
+    """Return the metrics of which any comparison has a row that is worth reading."""
+    return list(dict.fromkeys(row.metric for each in compared for row in each.rows if row.is_telling))
 
 
 def build_legend(compared: Sequence[Comparison]) -> list[ChartSide]:

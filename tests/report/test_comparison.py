@@ -58,6 +58,16 @@ def test_a_verdict_is_folded_as_the_table_is(
     assert sum(line.startswith("cannot tell: --fail-on 'times_ms.steep.p50>1.05'") for line in lines) == 2
 
 
+def test_a_picture_names_the_figures_that_it_has_no_room_for(
+    compared: Sequence[Comparison], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = " ".join(text.get_text() for text in report.draw(compared).texts)
+    monkeypatch.setattr(report, "_MOST_PANELS", 1)
+    cut = " ".join(text.get_text() for text in report.draw(compared).texts)
+    assert "Not drawn" not in whole
+    assert f"Not drawn, but in the table: {METRICS[1].key}" in cut
+
+
 def test_the_picture_has_a_panel_for_each_metric_and_bars_for_each_case(
     compared: Sequence[Comparison],
 ) -> None:
