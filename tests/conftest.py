@@ -58,6 +58,7 @@ def no_other_work(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     """Measure a trial as if its machine did nothing else: what a test asserts must not depend on that."""
     if request.path.stem != "test_other_work":
         monkeypatch.setattr(other_work, "read", lambda cores: None)
+        monkeypatch.setattr(other_work, "read_cores", lambda cores: None)
 
 
 @pytest.fixture(autouse=True)

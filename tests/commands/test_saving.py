@@ -57,7 +57,7 @@ def test_a_run_tells_its_table_and_its_folder_though_the_disk_is_full(tmp_path: 
     load = ("--mode", "keepalive", "--trials", "1", "-c", "4", "-d", "300ms", "--warmup", "0s")
     done = run_full("run", *load, "-o", tmp_path, blocks=64)
     (folder,) = tmp_path.iterdir()
-    assert done.returncode in (1, 3), "1 where the machine is busy"
+    assert done.returncode in (1, 3, 4), "3; 1 or 4 where the machine is busy"
     assert "requests/s" in done.stdout
     assert f"results: {folder}\n" in done.stdout
     assert done.stderr.splitlines()[-1].startswith(f"bench: {folder}/picture.png: the picture cannot be")
