@@ -62,6 +62,9 @@ def codes(trial: dict[str, Any]) -> set[str]:
         "generator-saturated",
         "lab",
         "machine-shared",
+        "repeated",
+        "warm-up-short",
+        "never-steady",
     }
 
 
