@@ -42,6 +42,8 @@ _HELD = (*(state for state in CONNECTED if state != TIME_WAIT), LISTEN)
 """The states of a socket that a process holds."""
 _STEADY = 4
 """Looks that find nothing new, after which the peers are known."""
+_EMPTY_LOOKS = 20
+"""Looks without any peer after which it is looked for seldom: a server that answers by itself has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +174,11 @@ class TargetWatch:
 
     def _find_peers(self) -> None:
         self._looks += 1
-        is_known = self._nothing_new >= _STEADY
+        is_known = self._nothing_new >= (_STEADY if self._peers else _EMPTY_LOOKS)
         if self.listener is None or (is_known and self._looks % _PEERS_EVERY):
             return
         found = self._look(self.listener) - self._peers.keys()
-        self._nothing_new = self._nothing_new + 1 if self._peers and not found else 0
+        self._nothing_new = 0 if found else self._nothing_new + 1
         for peer in found:
             self._peers[peer] = _PeerCount(peer, self._start_ms, is_first=not self._counts)
 
