@@ -29,7 +29,7 @@ from bench.plan import run_plan, toml
 from bench.plan.flags import FLAGS, Heading, Kind
 
 if TYPE_CHECKING:
-    from bench.experiment.ab import AbSide
+    from bench.experiment.ab import AbSide, agreed_trials
 
 _NEXT_SETTING = re.compile(r",(?=[a-z][a-z-]*=)")
 
@@ -106,10 +106,12 @@ def _sides(specs: Sequence[str], given: dict[str, Any]) -> "list[AbSide]":
         raise PlanError(f"{specs[0]}: one side only; name a second one to compare it with")
     if len(specs) > len(string.ascii_lowercase):
         raise PlanError(f"{len(specs)} sides are more than {len(string.ascii_lowercase)}; name fewer")
-    return [
+    sides = [
         AbSide(label, _plan(spec, dict(given)))
         for label, spec in zip(string.ascii_lowercase, specs, strict=False)
     ]
+    agreed_trials(sides)  # before anything starts
+    return sides
 
 
 def _plan(spec: str, given: dict[str, Any]) -> run_plan.Plan:

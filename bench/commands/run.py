@@ -28,7 +28,9 @@ def run_command(plan_file: Path | None, output: Path, as_json: bool, quiet: bool
     rules = taken(given)
     planned = build_plan(plan_file, with_most_trials(plan_file, given, rules))
     from bench import lab
+    from bench.experiment.load_job import read_body
 
+    read_body(planned.load)  # a file that cannot be read is told before anything starts
     # Before anything that starts threads: only a process of one thread can take the rights to a lab.
     lab_name = lab.choose("loopback" if planned.subject.target else planned.lab)
     from bench.experiment import run as experiment

@@ -26,6 +26,15 @@ class AbSide:
     plan: Plan
 
 
+def agreed_trials(given: Sequence[AbSide]) -> int:
+    """Return the trials of each mode; PlanError where the plans disagree on their number."""
+    trials = {side.plan.trials for side in given}
+    if len(trials) > 1:
+        counts = ", ".join(f"{side.label}: {side.plan.trials}" for side in given)
+        raise PlanError(f"the plans differ in their trials ({counts}); give --trials")
+    return trials.pop()
+
+
 def perform(
     given: Sequence[AbSide], lab_name: str, root: Path, progress: Progress, stopping: Stopping
 ) -> tuple[Run, ...]:
@@ -34,13 +43,10 @@ def perform(
     A block has one trial of each mode of each plan. PlanError before anything is written where a plan asks
     for what its subject cannot do, or where the plans disagree on the number of trials.
     """
-    trials = {side.plan.trials for side in given}
-    if len(trials) > 1:
-        counts = ", ".join(f"{side.label}: {side.plan.trials}" for side in given)
-        raise PlanError(f"the plans differ in their trials ({counts}); give --trials")
+    most = agreed_trials(given)
     for side in given:
         run.check(side.plan)
-    most, seed = trials.pop(), given[0].plan.seed or recorder.draw_seed()
+    seed = given[0].plan.seed or recorder.draw_seed()
     sides = [replace(side, plan=replace(side.plan, seed=seed)) for side in given]
     facts = describe.describe()
     with ExitStack() as stack:

@@ -1,6 +1,7 @@
 """Set the style of every picture: colours, inks and dashes, text on axes, and how a figure is written."""
 
 import io
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,8 @@ def save_figure(
 def _import_matplotlib() -> ModuleType:
     """Import matplotlib without the user's choice of windows: pictures need none, and it may be no choice."""
     os.environ.pop("MPLBACKEND", None)
+    # Where the disk is full its cache of fonts is not kept: that is no concern of who asks for a picture.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     import matplotlib  # noqa: PLC0415
 
     return matplotlib
