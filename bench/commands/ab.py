@@ -29,7 +29,7 @@ from bench.plan import run_plan, toml
 from bench.plan.flags import FLAGS, Heading, Kind
 
 if TYPE_CHECKING:
-    from bench.experiment.ab import AbSide, agreed_trials
+    from bench.experiment.ab import AbSide
 
 _NEXT_SETTING = re.compile(r",(?=[a-z][a-z-]*=)")
 
@@ -100,7 +100,7 @@ def ab_command(
 
 def _sides(specs: Sequence[str], given: dict[str, Any]) -> "list[AbSide]":
     """Return the plans that the sides mean, with the flags that all share below or above their values."""
-    from bench.experiment.ab import AbSide
+    from bench.experiment.ab import AbSide, agreed_trials
 
     if len(specs) < 2:
         raise PlanError(f"{specs[0]}: one side only; name a second one to compare it with")
