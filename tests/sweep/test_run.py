@@ -161,12 +161,12 @@ def test_a_cell_that_no_subject_can_do_is_named_before_anything_starts(
 @pytest.mark.long
 @needs.in_namespaces
 def test_a_smaller_pool_opens_more_connections(tmp_path: Path) -> None:
-    flags = ("--vary", "pool-idle=0,2,16", "--trials", "1", "-c", "16", "--warmup", "0.2s", "-d", "0.5s")
-    done = bench_process.run("sweep", *flags, "--rate", "400", "--delay", "5ms", "--json", "-o", tmp_path)
+    flags = ("--vary", "pool-idle=0,1,16", "--trials", "1", "-c", "16", "--warmup", "0.2s", "-d", "0.8s")
+    done = bench_process.run("sweep", *flags, "--rate", "200", "--delay", "30ms", "--json", "-o", tmp_path)
     assert done.returncode in (0, 1, 4), done.stderr
     values = json.loads(done.stdout)
     found = [(each["cell"]["subject.pool_idle"], each["upstream"]) for each in values["trials"]]
     opened = {idle: upstream["connections_opened"] for idle, upstream in found}
-    assert opened[0] > opened[2] >= opened[16]
+    assert opened[0] > opened[1] > opened[16], "six requests are in flight"
     assert values["kind"] == "sweep"
-    assert values["grid"] == {"subject.pool_idle": [0, 2, 16]}
+    assert values["grid"] == {"subject.pool_idle": [0, 1, 16]}
