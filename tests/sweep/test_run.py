@@ -162,7 +162,9 @@ def test_a_cell_that_no_subject_can_do_is_named_before_anything_starts(
 @needs.in_namespaces
 def test_a_smaller_pool_opens_more_connections(tmp_path: Path) -> None:
     flags = ("--vary", "pool-idle=0,1,16", "--trials", "1", "-c", "16", "--warmup", "0.2s", "-d", "0.8s")
-    done = bench_process.run("sweep", *flags, "--rate", "200", "--delay", "30ms", "--json", "-o", tmp_path)
+    done = bench_process.run(
+        "sweep", *flags, "--rate", "200", "--arrivals", "poisson", "--delay", "30ms", "--json", "-o", tmp_path
+    )
     assert done.returncode in (0, 1, 4), done.stderr
     values = json.loads(done.stdout)
     found = [(each["cell"]["subject.pool_idle"], each["upstream"]) for each in values["trials"]]
