@@ -98,7 +98,10 @@ def test_every_command_that_prints_json_has_a_schema() -> None:
 
 @pytest.mark.parametrize("name", json_output.OUTPUTS)
 def test_a_schema_is_one(name: str) -> None:
-    jsonschema.Draft202012Validator.check_schema(json_output.schema(name))
+    shape = json_output.schema(name)
+    jsonschema.Draft202012Validator.check_schema(shape)
+    assert shape["title"] == f"The JSON of `bench {name}`"
+    assert {"$ref", "anyOf", "items"} & shape.keys(), "it says what the value is"
 
 
 def test_a_command_without_json_is_named() -> None:
