@@ -13,7 +13,10 @@ from typing import Any
 
 _INSECURE = "skip the verification with -k"
 _OTHER_HTTP = ("it does not speak the version of HTTP that is asked for", "add --http2, or leave it out")
+_ENDED = ("it ends the connection in the TLS handshake", "see whether this port speaks TLS")
 _BY_REASON = {
+    # Some releases of Python 3.11 raise no SSLEOFError for it.
+    "UNEXPECTED_EOF_WHILE_READING": _ENDED,
     "WRONG_VERSION_NUMBER": ("it answers without TLS", "write http:// in place of https://"),
     "HTTP_REQUEST": ("it answers without TLS", "write http:// in place of https://"),
     "UNSUPPORTED_PROTOCOL": ("it offers TLS below 1.2 only", "enable TLS 1.2 or 1.3 there"),
@@ -48,7 +51,7 @@ def explain(error: OSError) -> TlsFailure:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _explain_certificate(error)
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionResetError | BrokenPipeError):
-        return TlsFailure("it ends the connection in the TLS handshake", "see whether this port speaks TLS")
+        return TlsFailure(*_ENDED)
     if isinstance(error, TimeoutError):
         return TlsFailure("it does not answer the TLS handshake", "see whether this port speaks TLS")
     if isinstance(error, ssl.SSLError):
