@@ -11,6 +11,7 @@ import click
 
 from bench.commands import print_run, printing
 from bench.commands.answering import Answers, worse
+from bench.commands.lab_choice import choose_lab
 from bench.commands.options import (
     FilePath,
     command,
@@ -61,9 +62,7 @@ def ab_command(
     if rules["until"] is not None and given["trials"] is None:
         given["trials"] = MOST_BLOCKS
     planned = _sides(sides, given)
-    from bench import lab
-
-    lab_name = lab.choose(_lab(planned))
+    lab_name = choose_lab([side.plan for side in planned])
     from bench.analysis import claims
     from bench.experiment import ab
     from bench.report import comparison as report
@@ -164,11 +163,3 @@ def _settings(spec: str) -> dict[str, Any]:
 @plan_options
 def _FLAGS_ALONE(**_: Any) -> None:  # noqa: N802
     """Take the flags of a plan, and nothing else."""
-
-
-def _lab(planned: "Sequence[AbSide]") -> str:
-    """Return the lab that all sides name; a target is on this machine's loopback, or beyond it."""
-    labs = {"loopback" if side.plan.subject.target else side.plan.lab for side in planned}
-    if len(labs) > 1:
-        raise PlanError(f"the sides name different labs ({', '.join(sorted(labs))}); give --lab")
-    return labs.pop()

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from bench.commands import print_run
+from bench.commands.lab_choice import choose_lab
 from bench.commands.options import FilePath, command, json_option, output_option, plan_options, quiet_option
 from bench.commands.plan import build_plan
 from bench.commands.stopping_options import stopping, stopping_options, taken, with_most_trials
@@ -27,12 +28,7 @@ def run_command(plan_file: Path | None, output: Path, as_json: bool, quiet: bool
     """
     rules = taken(given)
     planned = build_plan(plan_file, with_most_trials(plan_file, given, rules))
-    from bench import lab
-    from bench.experiment.load_job import read_body
-
-    read_body(planned.load)  # a file that cannot be read is told before anything starts
-    # Before anything that starts threads: only a process of one thread can take the rights to a lab.
-    lab_name = lab.choose("loopback" if planned.subject.target else planned.lab)
+    lab_name = choose_lab([planned])
     from bench.experiment import run as experiment
     from bench.report.live import show_live
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bench.commands import print_run
+from bench.commands.lab_choice import choose_lab
 from bench.commands.options import (
     Amount,
     Count,
@@ -104,9 +105,7 @@ def search_command(
     baseline = build_plan(plan_file, given, {"load.rate": low})
     if len(baseline.modes) != 1:
         raise PlanError("--mode both has two answers; search for one: --mode keepalive or --mode short")
-    from bench import lab
-
-    lab_name = lab.choose("loopback" if baseline.subject.target else baseline.lab)
+    lab_name = choose_lab([baseline])
     from bench.report.live import show_live
     from bench.sweep import search
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bench.commands import print_run
+from bench.commands.lab_choice import choose_lab
 from bench.commands.options import (
     FilePath,
     command,
@@ -77,10 +78,7 @@ def sweep_command(
         if begun.objective:
             raise PlanError(f"--resume {resume}: a search is not resumed; begin a new one")
         plan, grid = begun.plan, grids.Grid.of(begun.grid)
-    from bench import lab
-
-    # Before anything that starts threads, as in `bench run`.
-    lab_name = lab.choose("loopback" if plan["subject"]["target"] else plan["lab"])
+    lab_name = choose_lab([planned for _, planned in grids.plans(plan, grid)])
     from bench.report.live import show_live
     from bench.sweep import run as sweeps
 

@@ -153,6 +153,18 @@ MISUSE = [
         "run -X POST --body-file /nowhere",
         "--body-file /nowhere cannot be read: No such file or directory; name another file",
     ),
+    (
+        "ab pool-idle=1 pool-idle=2 -X POST --body-file /nowhere",
+        "--body-file /nowhere cannot be read: No such file",
+    ),
+    (
+        "sweep --vary pool-idle=0,1 -X POST --body-file /nowhere",
+        "--body-file /nowhere cannot be read: No such file",
+    ),
+    (
+        "search --require rate>0 -X POST --body-file /nowhere",
+        "--body-file /nowhere cannot be read: No such file",
+    ),
     ("run -X POST --body-file /dev/zero", "--body-file /dev/zero cannot be read: it is a device"),
     ("run -H nothing", "-H nothing is no header field; write NAME: VALUE"),
     ("run -H content-length:5", "-H content-length:5 cannot be set: it is computed from the body"),

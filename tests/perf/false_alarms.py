@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+import timeit
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -109,14 +110,18 @@ def _loops(kind: Kind, root: Path) -> int:
     )
     costs = [trial.cpu_us_per_request["proxy"] or 0.0 for run in runs for trial in run.trials]
     base_us = stats.median_interval(costs).center
-    began_s, loops = time.process_time(), 10_000_000
-    for _ in range(loops):
-        pass
-    pass_us = (time.process_time() - began_s) / loops * 1e6
-    found = round(SPIN_SHARE * base_us / pass_us)
+    wanted_us, loops = SPIN_SHARE * base_us, 100
+    for _ in range(3):  # a pass costs more where its number is large
+        loops = round(loops * wanted_us / _spin_us(loops))
     known.parent.mkdir(parents=True, exist_ok=True)
-    known.write_text(json.dumps({"loops": found, "base_us": base_us, "pass_us": pass_us}))
-    return found
+    known.write_text(json.dumps({"loops": loops, "base_us": base_us, "spin_us": _spin_us(loops)}))
+    return loops
+
+
+def _spin_us(loops: int) -> float:
+    """Return what a spin of so many passes takes, in microseconds: the least of ten."""
+    spins = timeit.repeat("for _ in range(loops): pass", globals={"loops": loops}, repeat=10, number=10_000)
+    return min(spins) / 10_000 * 1e6
 
 
 @dataclass
