@@ -82,11 +82,21 @@ class HopState:
     syn_sent: int = 0
     fin_wait: int = 0
     ports_used: int = 0
-    """Local ports of the ephemeral range that are taken towards this peer, in any state."""
+    """Local ports of the ephemeral range that are taken towards this peer, in any state.
+
+    A port counts once for each address of this host that it is taken with.
+    """
+    local_addresses: int = 1
+    """Addresses of this host that connections to the peer come from: each has the whole range of ports."""
     idle_s: tuple[float, ...] = ()
     """For how long established connections have carried nothing: a sample, 64 at the most."""
     ages_s: tuple[float, ...] = ()
     """For how long established connections have been seen: a sample, 64 at the most."""
+    data_sent: tuple[int, ...] = ()
+    """How many segments with data established connections have sent (tcpi_data_segs_out): a sample.
+
+    A request mostly takes one: a connection that sent several carried several, whoever counts them or not.
+    """
     processes: tuple[str, ...] = ()
     """Names of the processes that hold or held them, where they may be read."""
 
@@ -116,6 +126,8 @@ class HostState:
     port_range: tuple[int, int] = (32768, 60999)
     reserved_ports: int = 0
     """Ports of the range that the kernel gives to nobody (ip_local_reserved_ports)."""
+    tw_reuse: int | None = None
+    """net.ipv4.tcp_tw_reuse: 1 lets connect() take a port in TIME_WAIT after a second, 2 on loopback only."""
     time_wait: int = 0
     max_time_wait: int | None = None
     orphans: int = 0
