@@ -1,0 +1,194 @@
+"""Recognise hops where requests fail: the idle race, a leak, connects that fail, ports all held. Pure.
+
+What happens once (a restart, a deploy) is no pattern: each of these has to come back, or to last.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from bench import units
+from bench.watch.churn import fullest, label
+from bench.watch.evidence import HopGroup
+from bench.watch.finding import Certainty, Pattern, Urgency, WatchFinding, rate_words
+from bench.watch.flows import moments
+from bench.watch.forecast import Outlook, forecast
+from bench.watch.model import Direction, HopFlow, HopState, HostState
+
+_IDLE_S = 1.0
+"""Idle for so long before a reset: the server had given it up; a server that fails resets busy ones, too."""
+_COMES_BACK = 2
+"""Separate moments of the watch: what happens in one may be a restart."""
+_FEWEST_FAILED = 5
+"""Fewer failed connects are what one health check of a server that is down makes in some seconds."""
+_FAILED_SHARE = 0.01
+"""Of the connects: one of a hundred is what users notice."""
+_FEWEST_LEAKED = 5
+"""Fewer sockets in CLOSE_WAIT are a pool that has not looked at them yet."""
+_PARTS = 4
+"""Of the time: what rises in each of them is no single event."""
+_NEVER_CLOSED = 0.8
+"""Of what CLOSE_WAIT grew by: so much has to come on top of all connections, not out of the established.
+
+A pool whose connections the server ends keeps them in CLOSE_WAIT until it looks: their sum stays.
+"""
+
+
+def idle_race(group: HopGroup) -> WatchFinding | None:
+    """Return that requests meet connections which the server has just given up; None where they do not."""
+    if group.direction is Direction.INCOMING or not (group.total.reset_there or group.failed_requests):
+        return None
+    resets = [_idle_resets(flow) for flow in group.flows]
+    failed, ended = group.failed_requests, group.total.closed_there + group.total.reset_there
+    is_seen = moments(resets) >= _COMES_BACK
+    is_told = moments(group.failed_requests_each) >= _COMES_BACK and ended > 0 and group.churn_per_s == 0
+    if not is_seen and not is_told:
+        return None
+    idle = sorted(s for s in group.total.idle_before_reset_s if s >= _IDLE_S)
+    facts = [
+        "The server gives idle connections up, and a request that is sent at that moment fails:"
+        " a 502 of a proxy."
+    ]
+    if idle:
+        facts.insert(0, f"They had been idle for {idle[0]:.1f} to {idle[-1]:.1f} s: its idle timeout.")
+    if failed:
+        facts.append(f"{units.count(failed)} requests failed meanwhile.")
+    count = sum(resets)
+    summary = (
+        f"{units.count(count)} connections that had been idle were reset by the server."
+        if count
+        else f"The server ended {units.count(ended)} kept connections, and requests failed."
+    )
+    return WatchFinding(
+        Pattern.IDLE_RACE,
+        Urgency.FAILING,
+        label(group),
+        summary,
+        tuple(facts),
+        "give the client's pool an idle timeout below the server's (nginx: keepalive_timeout in upstream {}),"
+        " or raise the server's; `bench probe` measures it",
+        Certainty.SURE if is_seen and failed else Certainty.LIKELY,
+        "" if is_seen and failed else "a source of requests that counts those which fail",
+        hops=tuple(hop.hop for hop in group.hops),
+        rate_per_s=(count or ended) / group.seconds,
+        closes_first=group.closes_first,
+    )
+
+
+def _idle_resets(flow: HopFlow) -> int:
+    """Return how many idle connections the server reset: as many as the sample shows."""
+    return min(flow.reset_there, sum(idle_s >= _IDLE_S for idle_s in flow.idle_before_reset_s))
+
+
+def leak(group: HopGroup) -> WatchFinding | None:
+    """Return that connections which the peer ended are never closed here; None where they are."""
+    if sum(hop.last.close_wait for hop in group.hops) < _FEWEST_LEAKED:
+        return None
+    waiting = group.close_wait
+    grown = waiting[-1] - waiting[0]
+    held = [open_now + ended for open_now, ended in zip(group.established, waiting, strict=True)]
+    if grown < _FEWEST_LEAKED or not _keeps_rising(waiting) or held[-1] - held[0] < _NEVER_CLOSED * grown:
+        return None
+    is_sure = len(waiting) > 2 * _PARTS
+    per_s = grown / max(sum(group.first.durations_s[1:]), 1e-3)
+    return WatchFinding(
+        Pattern.LEAK,
+        Urgency.SOON,
+        label(group),
+        f"{units.count(waiting[-1])} connections wait to be closed here, {units.rate(per_s)} more:"
+        " the peer has ended them.",
+        ("Each holds a file descriptor until the process ends: at its limit nothing can be opened.",),
+        "close the connection when the peer has: in every branch, after errors and timeouts too",
+        Certainty.SURE if is_sure else Certainty.LIKELY,
+        "" if is_sure else "watch for longer",
+        hops=tuple(hop.hop for hop in group.hops if hop.last.close_wait),
+        rate_per_s=per_s,
+        closes_first=group.closes_first,
+    )
+
+
+def _keeps_rising(counts: Sequence[int]) -> bool:
+    """Return whether counts never fall, and rise in each part of the time."""
+    parts = min(_PARTS, len(counts) - 1)
+    marks = [counts[at * (len(counts) - 1) // parts] for at in range(parts + 1)] if parts else []
+    is_rising = all(earlier < later for earlier, later in pairwise(marks))
+    return parts >= 2 and is_rising and all(earlier <= later for earlier, later in pairwise(counts))
+
+
+def failed_connects(group: HopGroup, attempt_fails: int) -> WatchFinding | None:
+    """Return that connections to a server go on to fail before they are established.
+
+    `attempt_fails` is what the kernel counted of the whole host. A dump alone cannot tell a connect that
+    failed from one that succeeded and was closed by the server before the next dump.
+    """
+    if group.direction is Direction.INCOMING or group.total.failed_opens < _FEWEST_FAILED:
+        return None
+    failed = [flow.failed_opens for flow in group.flows]
+    tried = sum(failed) + group.total.opened
+    waiting = min(sum(state.syn_sent for state in row) for row in _states(group))
+    is_confirmed = group.is_exact or waiting > 0 or attempt_fails >= sum(failed) / 2
+    if not is_confirmed or not is_failing(failed, tried):
+        return None
+    per_s = sum(failed) / group.seconds
+    rate = rate_words(per_s, is_lower_bound=not group.is_exact)
+    why = (
+        f"{units.count(waiting)} wait for an answer: their SYN is dropped, on the way or by a full backlog."
+        if waiting
+        else "They are refused: nothing listens there."
+    )
+    return WatchFinding(
+        Pattern.FAILED_CONNECTS,
+        Urgency.FAILING,
+        label(group),
+        f"{rate[0].upper()}{rate[1:]} do not come to be ({sum(failed) / tried:.0%} of all).",
+        (why,),
+        f"see that a server listens at {group.first.hop}, and that its backlog has room",
+        Certainty.SURE if group.is_exact else Certainty.LIKELY,
+        "" if group.is_exact else "watch by the kernel's events (as root)",
+        hops=tuple(hop.hop for hop, flow in zip(group.hops, _totals(group), strict=True) if flow),
+        rate_per_s=per_s,
+        is_lower_bound=not group.is_exact,
+    )
+
+
+def _states(group: HopGroup) -> Iterator[tuple[HopState, ...]]:
+    """Yield the states of all hops at the end of each snapshot."""
+    return zip(*(hop.states for hop in group.hops), strict=True)
+
+
+def _totals(group: HopGroup) -> list[int]:
+    return [hop.total.failed_opens for hop in group.hops]
+
+
+def is_failing(failed: Sequence[int], tried: int) -> bool:
+    """Return whether so many connects failed, by snapshot, and go on to, that somebody notices."""
+    count = sum(failed)
+    return count >= _FEWEST_FAILED and count >= _FAILED_SHARE * tried and _lasts(failed)
+
+
+def _lasts(counts: Sequence[int]) -> bool:
+    """Return whether something was counted in half of the snapshots or more, towards the end too."""
+    end = counts[-max(1, len(counts) // 4) :]
+    return sum(map(bool, counts)) >= len(counts) / 2 and any(end)
+
+
+def ports_held(group: HopGroup, host: HostState) -> WatchFinding | None:
+    """Return that connections which stay take more than half of the ports towards one server."""
+    full = fullest(group, host)
+    if full is None or full.last.time_wait > full.last.ports_used / 2:
+        return None
+    found = forecast(full, host)
+    is_over = found.outlook is Outlook.EXHAUSTED
+    return WatchFinding(
+        Pattern.PORTS_HELD,
+        Urgency.FAILING if is_over else Urgency.SLOW,
+        label(group),
+        f"{units.count(full.last.established)} connections to {full.hop} stay open, and hold their ports.",
+        (),
+        "give it more addresses to come from (nginx: proxy_bind; each has a range of its own),"
+        " or the server more addresses or ports",
+        hops=(full.hop,),
+        rate_per_s=full.total.opened / full.seconds,
+        is_lower_bound=not full.is_exact,
+        closes_first=full.closes_first,
+        forecast=found,
+    )

@@ -1,0 +1,111 @@
+"""What counts of single snapshots amount to: sums, who closes first, what lasts and what is a burst. Pure."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from itertools import chain
+from operator import attrgetter
+
+from bench.watch.model import HopFlow
+
+NOTHING = HopFlow()
+"""Of an interval in which a hop was not seen."""
+BURST_S = 3.0
+"""A restarted process has opened its connections anew after about so long: a burst, which says nothing."""
+_MAJORITY = 0.9
+"""Of the connections that ended: a side that closed so many is the one that closes first."""
+_FEWEST_INTERVALS = 3
+"""With fewer, what lasts cannot be told from a burst by its shape."""
+_LASTED_S = 10.0
+"""TIME_WAIT that holds so many seconds of a rate shows that the rate has lasted, whatever was watched."""
+_COUNTED = (
+    "opened",
+    "closed_here",
+    "closed_there",
+    "reset_here",
+    "reset_there",
+    "ended_unknown",
+    "failed_opens",
+)
+_COUNTS = attrgetter(*_COUNTED)
+
+
+class Closer(StrEnum):
+    """Which end closes the connections of a hop first."""
+
+    HERE = "here"
+    THERE = "there"
+    BOTH = "both"
+    UNKNOWN = "unknown"
+
+
+def total(flows: Iterable[HopFlow]) -> HopFlow:
+    """Return the sums of the counts of `flows`, and their samples behind each other."""
+    some = [flow for flow in flows if flow is not NOTHING]
+    if len(some) < 2:
+        return some[0] if some else NOTHING
+    sums = dict(zip(_COUNTED, map(sum, zip(*map(_COUNTS, some), strict=True)), strict=True))
+    return HopFlow(
+        opened=sums["opened"],
+        closed_here=sums["closed_here"],
+        closed_there=sums["closed_there"],
+        reset_here=sums["reset_here"],
+        reset_there=sums["reset_there"],
+        ended_unknown=sums["ended_unknown"],
+        failed_opens=sums["failed_opens"],
+        lifetimes_s=tuple(chain.from_iterable(flow.lifetimes_s for flow in some)),
+        idle_before_reset_s=tuple(chain.from_iterable(flow.idle_before_reset_s for flow in some)),
+    )
+
+
+def closer(flow: HopFlow, *, is_exact: bool) -> Closer:
+    """Return which end closes first.
+
+    What this host closes first stays in its TIME_WAIT and is seen there. So what a sampled watch saw vanish
+    was ended by the peer, or by a reset.
+    """
+    here = flow.closed_here + flow.reset_here
+    there = flow.closed_there + flow.reset_there + (0 if is_exact else flow.ended_unknown)
+    known = here + there
+    if not known:
+        return Closer.UNKNOWN
+    if here >= _MAJORITY * known:
+        return Closer.HERE
+    return Closer.THERE if there >= _MAJORITY * known else Closer.BOTH
+
+
+def moments(counts: Sequence[int]) -> int:
+    """Return in how many separate stretches of snapshots something was counted: neighbours are one."""
+    return sum(bool(now) and not before for before, now in zip([0, *counts], counts, strict=False))
+
+
+def has_lasted(intervals: int, time_wait: int, rate: float) -> bool:
+    """Return whether `rate` is no burst: by the number of intervals, or by what TIME_WAIT still holds."""
+    return intervals >= _FEWEST_INTERVALS or time_wait >= _LASTED_S * rate
+
+
+def lasting_rate(durations_s: Sequence[float], counts: Sequence[int]) -> float:
+    """Return the rate outside of the busiest stretch of BURST_S, or of half of the time where that is less.
+
+    Of too few intervals the rate of all counts: `has_lasted` tells whether it may be a burst.
+    """
+    seconds, opened = max(math.fsum(durations_s), 1e-3), sum(counts)
+    if len(counts) < _FEWEST_INTERVALS:
+        return opened / seconds
+    stretch_s, most, took_s = min(BURST_S, seconds / 2), 0, 0.0
+    for begin, end in _stretches(durations_s, stretch_s):
+        if (held := sum(counts[begin:end])) > most:
+            most, took_s = held, math.fsum(durations_s[begin:end])
+    left_s = seconds - took_s
+    return (opened - most) / left_s if left_s > 1e-9 else 0.0
+
+
+def _stretches(durations_s: Sequence[float], stretch_s: float) -> Iterator[tuple[int, int]]:
+    """Yield each shortest run of intervals that lasts at least `stretch_s`, as begin and end."""
+    end, lasts_s = 0, 0.0
+    for begin, duration_s in enumerate(durations_s):
+        while lasts_s < stretch_s - 1e-9 and end < len(durations_s):
+            lasts_s += durations_s[end]
+            end += 1
+        yield begin, end
+        lasts_s -= duration_s

@@ -1,0 +1,279 @@
+"""How many ports a hop takes, and when half of them and all of them are gone at this rate. Pure.
+
+What this host closes first keeps its port for 60 s in TIME_WAIT, so that a rate settles at rate times 60 s
+(Little, A Proof for the Queuing Formula L = lambda W, 1961), within 60 s. Where that lies below half of the
+range, nothing happens. At half of it connect() slows down (`bench.analysis.ceiling` says why), and the rate
+may fall to what TIME_WAIT frees: then the end never comes.
+"""
+
+import ipaddress
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypedDict
+
+from bench import units
+from bench.analysis.ceiling import TIME_WAIT_S
+from bench.analysis.stats import Estimate
+from bench.watch.evidence import HopEvidence
+from bench.watch.model import HostState
+
+RECENT_S = 15.0
+"""The rate is taken from so long: a quarter of what TIME_WAIT remembers, and still many intervals."""
+ALL_BUT_FEW = 0.98
+"""Of the ports: connect() finds the last ones only by luck, since other processes take some of them, too."""
+_FEWEST = 3
+_T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
+"""Quantile of Student's t for a two-sided interval of 95 %, by degrees of freedom from 1 on."""
+
+
+class Outlook(StrEnum):
+    """Where the ports of a hop go."""
+
+    FREE = "free"
+    """Nothing stays in TIME_WAIT here: the ports come back at once."""
+    REUSED = "reused"
+    """connect() may take ports in TIME_WAIT again after a second."""
+    SETTLES = "settles"
+    """At less than half of the range."""
+    REACHES_HALF = "reaches half"
+    REACHES_END = "reaches end"
+    PAST_HALF = "past half"
+    EXHAUSTED = "exhausted"
+
+
+class EstimateJson(TypedDict):
+    """An estimate in JSON; low and high are null where too little was seen for an interval."""
+
+    center: float
+    low: float | None
+    high: float | None
+
+
+class ForecastJson(TypedDict):
+    """A forecast in JSON."""
+
+    outlook: str
+    ports: int
+    used: int
+    settles_at: float
+    growth_per_s: float
+    half_in_s: EstimateJson | None
+    end_in_s: EstimateJson | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Where the ports towards one peer go at this rate."""
+
+    outlook: Outlook
+    used: int
+    ports: int
+    """Towards this peer: those of the range, for each address of this host."""
+    growth_per_s: float
+    """Of the ports used."""
+    settles_at: float
+    """Ports used once TIME_WAIT frees as many as this rate takes."""
+    freed_per_s: float
+    """Ports that TIME_WAIT frees now, on average over a minute."""
+    half_in_s: Estimate | None = None
+    """None where half of the range is passed already, or never will be at this rate."""
+    end_in_s: Estimate | None = None
+
+    @property
+    def headroom(self) -> float:
+        """Return by which factor the rate may grow before half of the range is reached; below 1: it is."""
+        return self.ports / 2 / max(self.settles_at, self.used, 1)
+
+    def sentences(self) -> Iterator[str]:
+        """Yield the forecast in words."""
+        yield from _SENTENCES[self.outlook](self)
+
+    def to_json(self) -> ForecastJson:
+        """Return the forecast as plain values."""
+        return {
+            "outlook": self.outlook.value,
+            "ports": self.ports,
+            "used": self.used,
+            "settles_at": round(self.settles_at, 1),
+            "growth_per_s": round(self.growth_per_s, 2),
+            "half_in_s": _estimate_json(self.half_in_s),
+            "end_in_s": _estimate_json(self.end_in_s),
+        }
+
+
+def forecast(evidence: HopEvidence, host: HostState) -> Forecast:
+    """Return where the ports of an outgoing hop go, from what was seen of it until now."""
+    ports = max(1, host.ports * max(1, evidence.last.local_addresses))
+    used, time_wait = evidence.last.ports_used, evidence.last.time_wait
+    recent = _recent(evidence)
+    taken_per_s = sum(evidence.flows[at].closed_here for at in recent) / _seconds(evidence, recent)
+    growth = _growth(evidence, recent, taken_per_s)
+    held = max(0, used - time_wait)
+    settles_at = held + TIME_WAIT_S * taken_per_s
+    rates = (growth.center, settles_at, time_wait / TIME_WAIT_S)
+    if used >= ALL_BUT_FEW * ports:
+        return Forecast(Outlook.EXHAUSTED, used, ports, *rates)
+    if _is_reused(evidence.hop.peer, host.tw_reuse):
+        return Forecast(Outlook.REUSED, used, ports, *rates)
+    path = _Path(used, held, taken_per_s, growth)
+    end_in_s = path.reaches(ports) if settles_at >= ports else None
+    if used >= ports / 2:
+        return Forecast(Outlook.PAST_HALF, used, ports, *rates, end_in_s=end_in_s)
+    if settles_at < ports / 2:
+        return Forecast(Outlook.SETTLES if taken_per_s or time_wait else Outlook.FREE, used, ports, *rates)
+    outlook = Outlook.REACHES_HALF if end_in_s is None else Outlook.REACHES_END
+    return Forecast(outlook, used, ports, *rates, half_in_s=path.reaches(ports / 2), end_in_s=end_in_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """The ports used from now on."""
+
+    used: int
+    held: int
+    """Those that are not in TIME_WAIT."""
+    taken_per_s: float
+    growth: Estimate
+
+    def reaches(self, level: float) -> Estimate:
+        """Return in how many seconds `level` is reached, which this rate does.
+
+        What is in TIME_WAIT now may all be freed at once, or none of it: the time lies between the two. What
+        the growth says lies between them, unless it was of another rate.
+        """
+        soonest, latest = (level - self.used) / self.taken_per_s, (level - self.held) / self.taken_per_s
+        if self.growth.center <= 0:
+            return Estimate((soonest + latest) / 2, soonest, latest, self.growth.n)
+        center = min((level - self.used) / self.growth.center, latest)
+        if self.growth.low is None or self.growth.high is None:
+            return Estimate(center, None, None, self.growth.n)
+        slower = self.growth.center / self.growth.low if self.growth.low > 0 else math.inf
+        high = center * slower if math.isfinite(slower) else max(center, latest)
+        return Estimate(center, center * self.growth.center / self.growth.high, high, self.growth.n)
+
+
+def _recent(evidence: HopEvidence) -> list[int]:
+    """Return the snapshots that the rate is taken from: the last RECENT_S, without a start of slower ones.
+
+    Where the traffic began in the middle of an interval, that interval and those before say nothing.
+    """
+    end_s = evidence.moments_s[-1]
+    chosen = [at for at, moment_s in enumerate(evidence.moments_s) if moment_s > end_s - RECENT_S]
+    rates = [evidence.flows[at].opened / max(evidence.durations_s[at], 1e-9) for at in chosen]
+    while len(chosen) > _FEWEST and rates[0] < statistics.median(rates[1:]) / 2:
+        del chosen[0], rates[0]
+    return chosen
+
+
+def _seconds(evidence: HopEvidence, chosen: Sequence[int]) -> float:
+    return max(math.fsum(evidence.durations_s[at] for at in chosen), 1e-3)
+
+
+def _growth(evidence: HopEvidence, chosen: Sequence[int], taken_per_s: float) -> Estimate:
+    """Return by how many ports a second the hop grows, with the interval of 95 % for as long again.
+
+    The first snapshot of all has no other before it: there, what was closed here stands for the growth.
+    """
+    pairs = [(at - 1, at) for at in chosen if at > 0]
+    if not pairs:
+        return Estimate(taken_per_s, None, None, 1)
+    used = [state.ports_used for state in evidence.states]
+    lasted_s = math.fsum(evidence.durations_s[at] for _, at in pairs)
+    center = (used[pairs[-1][1]] - used[pairs[0][0]]) / max(lasted_s, 1e-3)
+    if len(pairs) < _FEWEST:
+        return Estimate(center, None, None, len(pairs))
+    rates = [(used[at] - used[before]) / max(evidence.durations_s[at], 1e-3) for before, at in pairs]
+    # The mean of what was seen, against the mean of as much that is still to come: twice the variance.
+    spread = _t(len(rates) - 1) * statistics.stdev(rates) * math.sqrt(2 / len(rates))
+    return Estimate(center, center - spread, center + spread, len(rates))
+
+
+def _t(degrees: int) -> float:
+    # Beyond the table the quantile nears that of the normal distribution as 2.4 / degrees.
+    return _T_95[degrees - 1] if degrees <= len(_T_95) else 1.96 + 2.4 / degrees
+
+
+def is_loopback(peer: str) -> bool:
+    """Return whether `peer` is a loopback address, which alone tcp_tw_reuse=2 is about (tcp_twsk_unique)."""
+    try:
+        return ipaddress.ip_address(peer.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_reused(peer: str, tw_reuse: int | None) -> bool:
+    """Return whether connect() takes ports in TIME_WAIT; where it is not known: as Linux does by default."""
+    return tw_reuse == 1 or (tw_reuse in (2, None) and is_loopback(peer))
+
+
+def _estimate_json(estimate: Estimate | None) -> EstimateJson | None:
+    if estimate is None:
+        return None
+    low, high = (None if bound is None else round(bound, 2) for bound in (estimate.low, estimate.high))
+    return {"center": round(estimate.center, 2), "low": low, "high": high}
+
+
+def seconds(estimate: Estimate) -> str:
+    """Return a time with its interval in words: `12 s (11 to 14 s)`."""
+    if estimate.low is None or estimate.high is None:
+        return f"about {_span(estimate.center)}"
+    return f"{_span(estimate.center)} ({_span(estimate.low)} to {_span(estimate.high)})"
+
+
+def _span(seconds: float) -> str:
+    return f"{max(0.0, seconds):.0f} s" if seconds >= 10 else f"{max(0.0, seconds):.1f} s"
+
+
+def _taken(found: Forecast) -> str:
+    share = found.used / found.ports
+    return f"{units.count(found.used)} of {units.count(found.ports)} ports are taken ({share:.0%})"
+
+
+def _free(_: Forecast) -> Iterator[str]:
+    yield from ()  # ports are no bound, and who closes first has been said
+
+
+def _reused(found: Forecast) -> Iterator[str]:
+    yield f"{_taken(found)}; connect() takes those in TIME_WAIT again after a second (tcp_tw_reuse)."
+    if found.settles_at >= found.ports / 2:
+        yield "That hides it: without tcp_tw_reuse this rate would pass half of the ports within a minute."
+
+
+def _settles(found: Forecast) -> Iterator[str]:
+    at = f"{units.count(found.settles_at)} of {units.count(found.ports)} ports"
+    yield f"At this rate it settles at {at}; {units.ratio(found.headroom)} the rate reaches half of them."
+
+
+def _reaches(found: Forecast) -> Iterator[str]:
+    assert found.half_in_s is not None
+    yield f"{_taken(found)}; half of them in {seconds(found.half_in_s)}, and connect() slows down there."
+    if found.end_in_s is None:
+        yield f"It then settles at {units.count(found.settles_at)} of {units.count(found.ports)} ports."
+    else:
+        yield f"All of them in {seconds(found.end_in_s)}, unless the rate falls to what TIME_WAIT frees."
+
+
+def _past_half(found: Forecast) -> Iterator[str]:
+    yield f"{_taken(found)}, more than half: connect() looks through the rest port by port, and is slow."
+    if found.end_in_s is not None:
+        yield f"At this rate all are taken in {seconds(found.end_in_s)}."
+    frees = units.rate(found.freed_per_s)
+    yield f"The rate may fall to the {frees} that TIME_WAIT frees: then they never run out."
+
+
+def _exhausted(found: Forecast) -> Iterator[str]:
+    yield f"{_taken(found)}: connect() fails with EADDRNOTAVAIL, which no counter of the kernel counts."
+
+
+_SENTENCES = {
+    Outlook.FREE: _free,
+    Outlook.REUSED: _reused,
+    Outlook.SETTLES: _settles,
+    Outlook.REACHES_HALF: _reaches,
+    Outlook.REACHES_END: _reaches,
+    Outlook.PAST_HALF: _past_half,
+    Outlook.EXHAUSTED: _exhausted,
+}

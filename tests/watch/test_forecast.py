@@ -1,0 +1,162 @@
+"""The forecast of ports: when half of them is taken at this rate, where it settles, and what hides it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from bench.watch import evidence
+from bench.watch.forecast import Forecast, Outlook, forecast, seconds
+from bench.watch.model import HopFlow, HostState, PeerHop, Snapshot
+from tests.watch import made_up
+from tests.watch.made_up import LOOPBACK, UPSTREAM, Row
+
+HOST = HostState(port_range=(32768, 60999))  # 28,232 ports, the half of which are 14,116
+NARROW = HostState(port_range=(32768, 33767))  # 1,000 ports
+
+
+def of(snapshots: list[Snapshot], host: HostState = HOST) -> Forecast:
+    (found,) = evidence.collect(snapshots)
+    return forecast(found, host)
+
+
+@pytest.mark.parametrize(
+    ("per_s", "seconds_seen", "outlook", "settles_at"),
+    [
+        (10, 5, Outlook.SETTLES, 600),
+        (235, 5, Outlook.SETTLES, 14_100),
+        (236, 5, Outlook.REACHES_HALF, 14_160),
+        (470, 5, Outlook.REACHES_HALF, 28_200),
+        (471, 5, Outlook.REACHES_END, 28_260),
+        (1000, 5, Outlook.REACHES_END, 60_000),
+        (1000, 15, Outlook.PAST_HALF, 60_000),
+        (1000, 28, Outlook.EXHAUSTED, 60_000),
+    ],
+)
+def test_a_rate_settles_at_what_it_takes_within_a_minute(
+    per_s: int, seconds_seen: int, outlook: Outlook, settles_at: float
+) -> None:
+    found = of(made_up.watched(made_up.short(UPSTREAM, per_s, seconds_seen)))
+    assert found.outlook is outlook
+    assert found.settles_at == pytest.approx(settles_at)
+
+
+@pytest.mark.parametrize(("per_s", "half_in_s", "end_in_s"), [(400, 30.29, None), (1000, 9.116, 23.232)])
+def test_half_of_the_ports_is_a_matter_of_seconds(
+    per_s: int, half_in_s: float, end_in_s: float | None
+) -> None:
+    found = of(made_up.watched(made_up.short(UPSTREAM, per_s, 5)))
+    assert found.half_in_s is not None
+    assert found.half_in_s.center == pytest.approx(half_in_s, abs=0.01)
+    assert (found.end_in_s and found.end_in_s.center) == (end_in_s and pytest.approx(end_in_s))
+
+
+def test_a_rate_that_spreads_gives_an_interval_that_holds_what_then_happens() -> None:
+    used, pattern = 0, (90, 110, 95, 105, 100, 100, 92, 108)
+    rows = []
+    for opened in pattern:
+        used += opened
+        flow = HopFlow(opened=opened, closed_here=opened)
+        rows.append(Row((made_up.hop(UPSTREAM, flow, time_wait=used, ports_used=used),)))
+    found = of(made_up.watched(rows), HostState(port_range=(32768, 35767)))
+    assert found.half_in_s is not None
+    assert found.half_in_s.low is not None
+    assert found.half_in_s.high is not None
+    assert found.half_in_s.low < (1500 - used) / 100 < found.half_in_s.high
+    assert found.half_in_s.high - found.half_in_s.low < 0.5 * found.half_in_s.center
+
+
+def test_what_was_quiet_before_the_traffic_began_does_not_slow_the_forecast() -> None:
+    quiet = [Row((made_up.hop(UPSTREAM),))] * 6
+    found = of(made_up.watched([*quiet, *made_up.short(UPSTREAM, 1000, 5)]))
+    assert found.half_in_s is not None
+    assert found.half_in_s.center == pytest.approx(9.116, abs=0.1)
+
+
+def test_one_look_gives_a_time_without_an_interval() -> None:
+    found = of(made_up.watched(made_up.short(UPSTREAM, 1000, 1)))
+    assert found.half_in_s is not None
+    assert found.half_in_s.center == pytest.approx(13.116)
+    assert found.half_in_s.low is None
+    assert seconds(found.half_in_s) == "about 13 s"
+
+
+def test_what_has_run_for_more_than_a_minute_has_settled() -> None:
+    flow = HopFlow(opened=100, closed_here=100)
+    row = Row((made_up.hop(UPSTREAM, flow, time_wait=6000, ports_used=6000),))
+    found = of(made_up.watched([row] * 10))
+    assert (found.outlook, found.growth_per_s) == (Outlook.SETTLES, 0)
+    assert found.headroom == pytest.approx(14_116 / 6000)
+    assert "settles at 6,000 of 28,232 ports" in " ".join(found.sentences())
+
+
+def test_a_rate_that_rose_reaches_the_half_before_a_minute_is_over() -> None:
+    """200/s for a minute, then 300/s: TIME_WAIT frees 200 ports a second meanwhile."""
+    rows = []
+    for at in range(5):
+        waiting = 12_000 + 100 * at
+        flow = HopFlow(opened=300, closed_here=300)
+        rows.append(Row((made_up.hop(UPSTREAM, flow, time_wait=waiting, ports_used=waiting),)))
+    found = of(made_up.watched(rows))
+    assert found.outlook is Outlook.REACHES_HALF
+    assert found.half_in_s is not None
+    assert found.half_in_s.center == pytest.approx((14_116 - 12_400) / 100)
+
+
+def test_the_other_side_closes_and_the_ports_come_back() -> None:
+    found = of(made_up.watched(made_up.short(UPSTREAM, 5000, 5, closed_there=True)))
+    assert (found.outlook, found.half_in_s) == (Outlook.FREE, None)
+
+
+@pytest.mark.parametrize(
+    ("hop", "tw_reuse", "outlook"),
+    [
+        (LOOPBACK, 2, Outlook.REUSED),
+        (LOOPBACK, None, Outlook.REUSED),
+        (LOOPBACK, 0, Outlook.REACHES_END),
+        (UPSTREAM, 2, Outlook.REACHES_END),
+        (UPSTREAM, None, Outlook.REACHES_END),
+        (UPSTREAM, 1, Outlook.REUSED),
+        (PeerHop(UPSTREAM.direction, "::1", 80), 2, Outlook.REUSED),
+        (PeerHop(UPSTREAM.direction, "fd00::1", 80), 2, Outlook.REACHES_END),
+    ],
+)
+def test_ports_in_time_wait_are_taken_again_where_tcp_tw_reuse_allows_it(
+    hop: PeerHop, tw_reuse: int | None, outlook: Outlook
+) -> None:
+    host = dataclasses.replace(HOST, tw_reuse=tw_reuse)
+    found = of(made_up.watched(made_up.short(hop, 1000, 5, host=host)), host)
+    assert found.outlook is outlook
+    assert ("hides" in " ".join(found.sentences())) == (outlook is Outlook.REUSED)
+
+
+def test_each_local_address_has_a_range_of_ports() -> None:
+    flow = HopFlow(opened=20, closed_here=20)
+    rows = [
+        Row((made_up.hop(UPSTREAM, flow, time_wait=20 * n, ports_used=20 * n, local_addresses=3),))
+        for n in range(1, 6)
+    ]
+    found = of(made_up.watched(rows), NARROW)
+    assert (found.ports, found.outlook) == (3000, Outlook.SETTLES)
+    (one,) = (evidence.collect(made_up.watched(made_up.short(UPSTREAM, 20, 5))),)
+    assert forecast(one[0], NARROW).outlook is Outlook.REACHES_END
+
+
+def test_past_the_half_it_says_that_the_end_need_not_come() -> None:
+    """The rate has fallen to what TIME_WAIT frees: 12/s of 700 ports a minute."""
+    rows = []
+    for at in range(6):
+        flow = HopFlow(opened=12, closed_here=12)
+        rows.append(Row((made_up.hop(UPSTREAM, flow, time_wait=700, ports_used=700 + at % 2),)))
+    found = of(made_up.watched(rows), NARROW)
+    assert (found.outlook, found.end_in_s) == (Outlook.PAST_HALF, None)
+    assert "may fall to the 12/s that TIME_WAIT frees" in " ".join(found.sentences())
+
+
+def test_json_has_no_number_that_json_does_not_know() -> None:
+    for per_s in (0, 1, 1000):
+        found = of(made_up.watched(made_up.short(UPSTREAM, per_s, 2))).to_json()
+        numbers = [value for value in found.values() if isinstance(value, float)]
+        assert all(map(math.isfinite, numbers))
