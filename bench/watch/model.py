@@ -126,8 +126,6 @@ class HostState:
     port_range: tuple[int, int] = (32768, 60999)
     reserved_ports: int = 0
     """Ports of the range that the kernel gives to nobody (ip_local_reserved_ports)."""
-    tw_reuse: int | None = None
-    """net.ipv4.tcp_tw_reuse: 1 lets connect() take a port in TIME_WAIT after a second, 2 on loopback only."""
     time_wait: int = 0
     max_time_wait: int | None = None
     orphans: int = 0
@@ -135,6 +133,8 @@ class HostState:
     max_conntrack: int | None = None
     syn_backlogs: dict[int, tuple[int, int]] = field(default_factory=dict)
     """By port that is listened on: connections that wait for accept(), and how many may."""
+    tw_reuse: int | None = None
+    """net.ipv4.tcp_tw_reuse: 1 lets connect() take a port in TIME_WAIT after a second, 2 on loopback only."""
 
     @property
     def ports(self) -> int:
