@@ -1,7 +1,7 @@
 """Recognise hops whose connections are opened anew where kept ones would do. Pure.
 
 A connection counts only where it was opened and ended while it was watched, to a peer that had one before,
-outside of a single burst. What stays, what restarts once and what comes once is no churn.
+outside of bursts. What stays, what restarts once and what comes once is no churn.
 """
 
 import statistics

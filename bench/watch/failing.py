@@ -10,7 +10,7 @@ from bench import units
 from bench.watch.churn import fullest, label
 from bench.watch.evidence import HopGroup
 from bench.watch.finding import Certainty, Pattern, Urgency, WatchFinding, rate_words
-from bench.watch.flows import moments
+from bench.watch.flows import Closer, moments
 from bench.watch.forecast import Outlook, forecast
 from bench.watch.model import Direction, HopFlow, HopState, HostState
 
@@ -102,7 +102,7 @@ def leak(group: HopGroup) -> WatchFinding | None:
         "" if is_sure else "watch for longer",
         hops=tuple(hop.hop for hop in group.hops if hop.last.close_wait),
         rate_per_s=per_s,
-        closes_first=group.closes_first,
+        closes_first=Closer.THERE,
     )
 
 

@@ -12,6 +12,8 @@ NOTHING = HopFlow()
 """Of an interval in which a hop was not seen."""
 BURST_S = 3.0
 """A restarted process has opened its connections anew after about so long: a burst, which says nothing."""
+_BURSTS = 2
+"""So many may be a start and a restart, within one watch."""
 _MAJORITY = 0.9
 """Of the connections that ended: a side that closed so many is the one that closes first."""
 _FEWEST_INTERVALS = 3
@@ -85,19 +87,21 @@ def has_lasted(intervals: int, time_wait: int, rate: float) -> bool:
 
 
 def lasting_rate(durations_s: Sequence[float], counts: Sequence[int]) -> float:
-    """Return the rate outside of the busiest stretch of BURST_S, or of half of the time where that is less.
+    """Return the rate outside of the two busiest stretches, each of BURST_S or of a quarter of the time.
 
     Of too few intervals the rate of all counts: `has_lasted` tells whether it may be a burst.
     """
     seconds, opened = max(math.fsum(durations_s), 1e-3), sum(counts)
     if len(counts) < _FEWEST_INTERVALS:
         return opened / seconds
-    stretch_s, most, took_s = min(BURST_S, seconds / 2), 0, 0.0
-    for begin, end in _stretches(durations_s, stretch_s):
-        if (held := sum(counts[begin:end])) > most:
-            most, took_s = held, math.fsum(durations_s[begin:end])
-    left_s = seconds - took_s
-    return (opened - most) / left_s if left_s > 1e-9 else 0.0
+    stretch_s = min(BURST_S, seconds / (2 * _BURSTS))
+    left = dict(enumerate(counts))
+    for _ in range(_BURSTS):
+        stretches = (range(*at) for at in _stretches(durations_s, stretch_s))
+        for at in max(stretches, key=lambda stretch: sum(left.get(at, 0) for at in stretch)):
+            left.pop(at, None)
+    left_s = math.fsum(durations_s[at] for at in left)
+    return sum(left.values()) / left_s if left_s > 1e-9 else 0.0
 
 
 def _stretches(durations_s: Sequence[float], stretch_s: float) -> Iterator[tuple[int, int]]:

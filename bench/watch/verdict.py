@@ -4,7 +4,8 @@ Pure: from snapshots, and from what configurations on this host say, to findings
 """
 
 import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
@@ -140,18 +141,26 @@ def judge(
     found = list(_without_far_ends(found))
     found += _of_host(recent, found, is_whole_host=is_whole_host)
     placed = (_with_configuration(each, configured) for each in found)
-    notes = [note for snapshot in recent for note in snapshot.notes]
+    notes = _latest(note for snapshot in recent for note in snapshot.notes)
     if (old := host_patterns.left_over(snapshots)) >= _MANY_LEFT:
         notes.append(f"{units.count(old)} sockets in TIME_WAIT are of connections that ended before.")
     return WatchVerdict(
         tuple(sorted(placed, key=lambda each: each.rank)),
         _seen(snapshots, groups),
-        tuple(dict.fromkeys(notes)),
+        tuple(notes),
     )
 
 
 _MANY_LEFT = 300
 """A rate that is worth a word (churn.WASTEFUL_PER_S) leaves so many."""
+
+
+def _latest(notes: Iterable[str]) -> list[str]:
+    """Return the last of those notes that differ in nothing but their numbers, in the order of the first."""
+    found: dict[str, str] = {}
+    for note in notes:
+        found[re.sub(r"[\d.,]+", "", note)] = note
+    return list(found.values())
 
 
 def _slow(snapshots: Sequence[Snapshot]) -> list[Snapshot]:

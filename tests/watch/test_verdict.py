@@ -460,6 +460,21 @@ def test_health_checks_are_named_and_are_no_fault() -> None:
     assert (found.pattern, found.is_fault, found.change) == (Pattern.HEALTH_CHECKS, False, "")
 
 
+def test_a_start_and_a_restart_are_two_bursts_and_no_churn() -> None:
+    """Of the 100 connections that the process opened at its start, all ended 4 s later."""
+    start, restart = HopFlow(opened=100), HopFlow(opened=100, closed_here=100, lifetimes_s=(4.0,) * 64)
+    flows = [start, *[HopFlow()] * 3, restart, *[HopFlow()] * 4]
+    assert patterns([Row((made_up.hop(UPSTREAM, flow, established=100),)) for flow in flows]) == []
+
+
+def test_of_notes_that_differ_in_numbers_the_last_is_told() -> None:
+    snapshots = [
+        replace(each, notes=(f"a look takes {each.t_s:.1f} ms", "less than root would see"))
+        for each in made_up.watched([Row()] * 3)
+    ]
+    assert judge(snapshots).notes == ("a look takes 3.0 ms", "less than root would see")
+
+
 def test_what_was_wasted_is_over_half_a_minute_later() -> None:
     rows = [*made_up.short(UPSTREAM, 100, 20), *[Row()] * 32]
     assert patterns(rows[:25]) == [Pattern.SHORT_CONNECTIONS]
