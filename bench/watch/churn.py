@@ -171,10 +171,8 @@ def fullest(group: HopGroup, host: HostState) -> HopEvidence | None:
     if group.direction is Direction.INCOMING:
         return None
     hops = [hop for hop in group.hops if hop.hop.peer != OTHER_PEERS]
-    full = max(hops, key=lambda hop: hop.last.ports_used / max(hop.last.local_addresses, 1), default=None)
-    if full is None or full.last.ports_used < host.ports * max(full.last.local_addresses, 1) / 2:
-        return None
-    return full
+    full = max(hops, key=lambda hop: hop.last.ports_used, default=None)
+    return None if full is None or full.last.ports_used < host.ports / 2 else full
 
 
 def label(group: HopGroup) -> str:

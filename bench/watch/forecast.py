@@ -18,7 +18,7 @@ from bench import units
 from bench.analysis.ceiling import TIME_WAIT_S
 from bench.analysis.stats import Estimate
 from bench.watch.evidence import HopEvidence
-from bench.watch.model import HostState
+from bench.watch.model import HopState, HostState
 
 RECENT_S = 15.0
 """The rate is taken from so long: a quarter of what TIME_WAIT remembers, and still many intervals."""
@@ -71,7 +71,7 @@ class Forecast:
     outlook: Outlook
     used: int
     ports: int
-    """Towards this peer: those of the range, for each address of this host."""
+    """Those of the range, which each address of this host has towards each peer."""
     growth_per_s: float
     """Of the ports used."""
     settles_at: float
@@ -106,10 +106,11 @@ class Forecast:
 
 def forecast(evidence: HopEvidence, host: HostState) -> Forecast:
     """Return where the ports of an outgoing hop go, from what was seen of it until now."""
-    ports = max(1, host.ports * max(1, evidence.last.local_addresses))
-    used, time_wait = evidence.last.ports_used, evidence.last.time_wait
+    ports, used, share = max(1, host.ports), evidence.last.ports_used, _share(evidence.last)
+    time_wait = evidence.last.time_wait * share
     recent = _recent(evidence)
-    taken_per_s = sum(evidence.flows[at].closed_here for at in recent) / _seconds(evidence, recent)
+    closed = sum(evidence.flows[at].closed_here for at in recent)
+    taken_per_s = share * closed / _seconds(evidence, recent)
     growth = _growth(evidence, recent, taken_per_s)
     held = max(0, used - time_wait)
     settles_at = held + TIME_WAIT_S * taken_per_s
@@ -133,7 +134,7 @@ class _Path:
     """The ports used from now on."""
 
     used: int
-    held: int
+    held: float
     """Those that are not in TIME_WAIT."""
     taken_per_s: float
     growth: Estimate
@@ -153,6 +154,12 @@ class _Path:
         slower = self.growth.center / self.growth.low if self.growth.low > 0 else math.inf
         high = center * slower if math.isfinite(slower) else max(center, latest)
         return Estimate(center, center * self.growth.center / self.growth.high, high, self.growth.n)
+
+
+def _share(state: HopState) -> float:
+    """Return which share of the connections has its ports from the address that most are taken with."""
+    sockets = state.established + state.time_wait + state.close_wait + state.syn_sent + state.fin_wait
+    return min(1.0, state.ports_used / sockets) if sockets else 1.0
 
 
 def _recent(evidence: HopEvidence) -> list[int]:

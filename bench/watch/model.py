@@ -84,10 +84,8 @@ class HopState:
     ports_used: int = 0
     """Local ports of the ephemeral range that are taken towards this peer, in any state.
 
-    A port counts once for each address of this host that it is taken with.
+    Each address of this host has the whole range: they are those of the address that most are taken with.
     """
-    local_addresses: int = 1
-    """Addresses of this host that connections to the peer come from: each has the whole range of ports."""
     idle_s: tuple[float, ...] = ()
     """For how long established connections have carried nothing: a sample, 64 at the most."""
     ages_s: tuple[float, ...] = ()
