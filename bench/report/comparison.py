@@ -146,9 +146,19 @@ def _lines(compared: Comparison, rows: Sequence[MetricRow]) -> Iterator[str]:
         for name, (middle, factor), cell in zip(names, cells, row.cells, strict=True):
             answer = "" if cell.answer is Answer.BASELINE else answer_words(cell, row.metric.unit)
             line = f"  {name:<{wide}}  {middle:>{median}}  {factor:>{ratio}}"
-            hanging = textwrap.wrap(answer, max(20, _width() - len(line) - 2)) or [""]
-            yield f"{line}  {hanging[0]}".rstrip() + "\n"
-            yield from (" " * (len(line) + 2) + more + "\n" for more in hanging[1:])
+            yield from (f"{each}\n" for each in _beside(line, answer))
+
+
+def _beside(line: str, answer: str) -> list[str]:
+    """Return a line with an answer at its right, folded there; or below it, where a word has no room."""
+    indent = len(line) + 2
+    if max(map(len, answer.split()), default=0) > _width() - indent:
+        return [
+            line.rstrip(),
+            *textwrap.wrap(answer, _width(), initial_indent="    ", subsequent_indent="    "),
+        ]
+    first, *more = textwrap.wrap(answer, _width() - indent) or [""]
+    return [f"{line}  {first}".rstrip(), *(" " * indent + each for each in more)]
 
 
 def answer_words(cell: Cell, unit: str) -> str:
