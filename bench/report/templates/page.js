@@ -99,7 +99,7 @@
   function describeScales(chart) {
     const isLogX = chart.x === "percentile" || chart.x === "log";
     const levels = chart.marks.map((mark) => mark.y).filter((y) => y !== null);
-    const linear = (u, low, high) => [0, Math.max(high || 0, ...levels, 1e-9) * 1.06];
+    const linear = (u, low, high) => [0, Math.max(high || 0, ...levels) * 1.06 || 1];
     return {
       x: { time: false, distr: isLogX ? 3 : 1 },
       y: chart.y === "log" ? { distr: 3 } : { range: linear },
