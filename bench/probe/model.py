@@ -1,7 +1,12 @@
-"""What a probe found out about a server. Values only."""
+"""What a probe found out about a server. Values only, and their JSON."""
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Literal, TypedDict, cast
+
+import msgspec
+
+_FORMAT = 1
 
 
 class Ending(StrEnum):
@@ -26,8 +31,6 @@ class IdleTimeout:
     seen_s: tuple[float, ...] = ()
     """What single connections showed."""
     ending: Ending | None = None
-    after_first_byte: bool = False
-    """Only after the first response; a connection without any request is ended at another time, or never."""
 
     @property
     def is_known(self) -> bool:
@@ -67,13 +70,86 @@ class ProbeResult:
     max_requests: int | None = None
     """It ended the connection after so many requests; None: not within `requests_tried`."""
     requests_tried: int = 0
+    max_requests_announced: bool = False
+    """The last response said so (`Connection: close`)."""
     announced_max: int | None = None
     """`Keep-Alive: max=`."""
     idle: IdleTimeout | None = None
-    """None: it keeps no connections."""
+    """After a response. None: it keeps no connections."""
+    idle_before_request: IdleTimeout | None = None
+    """On a connection that never had a request. None: not tried."""
     announced_idle_s: float | None = None
     """`Keep-Alive: timeout=`."""
     connections_used: int = 0
     requests_used: int = 0
     took_s: float = 0.0
     notes: tuple[str, ...] = ()
+
+    def to_json(self) -> "ProbeJson":
+        """Return the result as plain values."""
+        return cast(ProbeJson, {"kind": "probe", "format": _FORMAT, **msgspec.to_builtins(self)})
+
+    @classmethod
+    def from_json(cls, value: Any) -> "ProbeResult":
+        """Return the result that `value`, read from JSON, is of; ValueError where it is none."""
+        if not isinstance(value, dict) or value.get("kind") != "probe":
+            raise ValueError("it is no result of `bench probe --json`")
+        if value.get("format") != _FORMAT:
+            raise ValueError(f"its format is {value.get('format')!r}, and this version reads {_FORMAT}")
+        try:
+            result = msgspec.convert(value, cls)
+        except msgspec.ValidationError as error:
+            reason = str(error)
+            raise ValueError(reason[:1].lower() + reason[1:]) from error
+        for idle in (result.idle, result.idle_before_request):
+            if idle is not None and not 0 <= idle.low_s <= (
+                idle.low_s if idle.high_s is None else idle.high_s
+            ):
+                raise ValueError(f"an idle time from {idle.low_s!r} s to {idle.high_s!r} s makes no sense")
+        return result
+
+
+class IdleTimeoutJson(TypedDict):
+    """After how much idle time a server ends a connection, as JSON: see IdleTimeout."""
+
+    low_s: float
+    high_s: float | None
+    """null: no end came within `low_s`."""
+    seen_s: list[float]
+    ending: Literal["FIN", "RST", "silence"] | None
+
+
+class KeepAliveCaseJson(TypedDict):
+    """Whether a connection was kept after one kind of exchange, as JSON: see KeepAliveCase."""
+
+    name: str
+    kept: bool | None
+    announced: bool
+    status: int | None
+    ending: Literal["FIN", "RST", "silence"] | None
+    reason: str
+
+
+class ProbeJson(TypedDict):
+    """What `bench probe --json` prints, and `bench check --probe FILE` reads: see ProbeResult."""
+
+    kind: Literal["probe"]
+    format: Literal[1]
+    target: str
+    host: str
+    port: int
+    path: str
+    server: str | None
+    versions: list[str]
+    cases: list[KeepAliveCaseJson]
+    max_requests: int | None
+    requests_tried: int
+    max_requests_announced: bool
+    announced_max: int | None
+    idle: IdleTimeoutJson | None
+    idle_before_request: IdleTimeoutJson | None
+    announced_idle_s: float | None
+    connections_used: int
+    requests_used: int
+    took_s: float
+    notes: list[str]
