@@ -37,6 +37,11 @@ class IdleTimeout:
         """Return whether an end was seen."""
         return self.high_s is not None
 
+    def check(self) -> None:
+        """Raise ValueError where it is no interval of time."""
+        if not 0 <= self.low_s <= (self.low_s if self.high_s is None else self.high_s):
+            raise ValueError(f"an idle time from {self.low_s!r} s to {self.high_s!r} s makes no sense")
+
 
 @dataclass(frozen=True, slots=True)
 class KeepAliveCase:
@@ -102,10 +107,8 @@ class ProbeResult:
             reason = str(error)
             raise ValueError(reason[:1].lower() + reason[1:]) from error
         for idle in (result.idle, result.idle_before_request):
-            if idle is not None and not 0 <= idle.low_s <= (
-                idle.low_s if idle.high_s is None else idle.high_s
-            ):
-                raise ValueError(f"an idle time from {idle.low_s!r} s to {idle.high_s!r} s makes no sense")
+            if idle is not None:
+                idle.check()
         return result
 
 
