@@ -29,6 +29,7 @@ COMMANDS = {
     "sweep": "Measure every cell of a grid of plan keys, and say where each curve bends.",
     "search": "Find the highest rate at which requirements hold, with its interval.",
     "size": "Compute the pools that a fleet of proxies needs, and what it runs out of first.",
+    "probe": "Measure how long a running server keeps its connections, and how it ends them.",
     "schema": "Print the JSON Schema of what a command prints.",
     "doctor": "Show what this machine can measure, and what to change.",
     "check": "Say whether an nginx configuration reuses its upstream connections, location by location.",

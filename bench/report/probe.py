@@ -1,0 +1,134 @@
+"""Show a probe: on a terminal while it waits, and what it found as text."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from bench.probe.model import Ending, IdleTimeout, KeepAliveCase, ProbeResult
+from bench.probe.progress import ProbeProgress, Report, tell_nobody
+from bench.report.html import Table
+from bench.report.text_table import format_table, format_warnings, wrap
+
+_REDRAWN_EVERY_S = 0.25
+_ENDINGS = {
+    Ending.FIN: "by a FIN",
+    Ending.RST: "by an RST",
+    Ending.SILENCE: "in silence: no FIN, no RST, and the next request gets no answer",
+}
+
+
+@contextmanager
+def show_live(stream: TextIO) -> Iterator[Report]:
+    """Show on `stream` what a probe waits for while the block lasts, where it is a terminal."""
+    if not stream.isatty():
+        yield tell_nobody
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    with Live(console=Console(file=stream), auto_refresh=False, transient=True) as live:
+        drawn_s = float("-inf")
+
+        def report(progress: ProbeProgress) -> None:
+            nonlocal drawn_s
+            if time.monotonic() - drawn_s >= _REDRAWN_EVERY_S:
+                drawn_s = time.monotonic()
+                live.update(Text(progress.format(), no_wrap=True, overflow="ellipsis"), refresh=True)
+
+        yield report
+
+
+def format_probe(result: ProbeResult) -> str:
+    """Return what a probe found as text: the answer in words, a table, and how it was found."""
+    server = f" (it calls itself {result.server})" if result.server else ""
+    where = f"{result.target}{server}, GET {result.path}"
+    parts = [wrap(" ".join([f"{where}.", *_sentences(result)])), "\n"]
+    parts.append(format_table(_build_facts(result), are_figures=False))
+    parts.append(format_table(_build_cases(result.cases), are_figures=False))
+    parts.append(
+        f"{result.connections_used} connections, {result.requests_used} requests, {result.took_s:.1f} s\n"
+    )
+    return "".join([*parts, format_warnings(result.notes)])
+
+
+def _sentences(result: ProbeResult) -> Iterator[str]:
+    first = next((case for case in result.cases if case.kept is not None), None)
+    if result.idle is None:
+        if first is not None and not first.kept:
+            said = "and says so" if first.announced else "without a word"
+            yield f"It ends each connection after its first response, {said}: no proxy can reuse them."
+        else:
+            yield "How long it keeps an idle connection did not show."
+        return
+    yield f"It keeps connections. An idle one is {_format_idle(result.idle)}."
+    if result.idle.is_known:
+        yield (
+            f"A proxy in front of it has to close its idle connections before {_format_s(result.idle.low_s)}:"
+            " later a request can meet the end of its connection, and is lost."
+        )
+    if result.max_requests is not None:
+        said = "says so in the last response" if result.max_requests_announced else "does not say so before"
+        yield f"It ends a connection after {result.max_requests} requests, and {said}."
+
+
+def _build_facts(result: ProbeResult) -> Table:
+    rows = [
+        ("versions", ", ".join(result.versions) or "none that this probe knows"),
+        ("idle after a response", "keeps none" if result.idle is None else _format_idle(result.idle)),
+        ("idle before a request", _format_blank(result.idle_before_request)),
+        ("requests on a connection", _format_requests(result)),
+        ("announced", ", ".join(_announcements(result)) or "nothing"),
+    ]
+    return Table(("measured", "found"), rows)
+
+
+def _announcements(result: ProbeResult) -> Iterator[str]:
+    if result.announced_idle_s is not None:
+        yield f"Keep-Alive: timeout={result.announced_idle_s:g}"
+    if result.announced_max is not None:
+        yield f"Keep-Alive: max={result.announced_max}"
+
+
+def _format_requests(result: ProbeResult) -> str:
+    if result.max_requests is None:
+        return f"not ended within {result.requests_tried}"
+    return f"ended after {result.max_requests}{', announced' if result.max_requests_announced else ''}"
+
+
+def _format_blank(idle: IdleTimeout | None) -> str:
+    return "not tried" if idle is None else _format_idle(idle)
+
+
+def _format_idle(idle: IdleTimeout) -> str:
+    if idle.high_s is None:
+        return f"not ended within {_format_s(idle.low_s)}"
+    low, high = _format_s(idle.low_s), _format_s(idle.high_s)
+    span = low if low == high else f"{low.removesuffix(' s')} to {high}"
+    ending = "" if idle.ending is None else f" {_ENDINGS[idle.ending]}"
+    count = f" ({len(idle.seen_s)} connections seen)" if idle.seen_s else ""
+    return f"ended after {span}{ending}{count}"
+
+
+def _format_s(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+
+
+def _build_cases(cases: tuple[KeepAliveCase, ...]) -> Table:
+    rows = [
+        (case.name, "-" if case.status is None else str(case.status), *_format_case(case)) for case in cases
+    ]
+    return Table(("after", "status", "connection", "how"), rows)
+
+
+def _format_case(case: KeepAliveCase) -> tuple[str, str]:
+    if case.kept is None:
+        return "not tried", case.reason
+    if case.kept:
+        return "kept", "announced" if case.announced else ""
+    said = "announced" if case.announced else "not announced"
+    if case.ending is Ending.SILENCE:
+        return "ended", "the next request gets no answer"
+    how = f"{said}, {case.ending or 'and left open'}"
+    return "ended", f"{how}: {case.reason}" if case.reason else how
