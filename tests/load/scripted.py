@@ -52,7 +52,11 @@ class Conversation:
                     return
                 pending += data
             head, _, pending = pending.partition(b"\r\n\r\n")
-            yield self._server.count(head + b"\r\n\r\n")
+            yield self.count(head + b"\r\n\r\n")
+
+    def count(self, head: bytes) -> Request:
+        """Number a request, and keep it."""
+        return self._server.count(head)
 
     def send(self, data: bytes) -> None:
         """Send bytes; ignore a client that has gone."""
