@@ -13,8 +13,7 @@ from bench.errors import ExitCode, PlanError
 from bench.plan.flags import Heading
 
 if TYPE_CHECKING:
-    import ssl
-
+    from bench.probe.connection import Contexts
     from bench.probe.model import ProbeResult
     from bench.probe.target import ProbeTarget
 
@@ -139,27 +138,22 @@ def _read_target(
     )
 
 
-def _contexts(
-    target: "ProbeTarget", insecure: bool, cacert: Path | None
-) -> "tuple[ssl.SSLContext, ssl.SSLContext] | None":
-    """Return the contexts of TLS, without and with an offer of HTTP/2; None where the target has none."""
+def _contexts(target: "ProbeTarget", insecure: bool, cacert: Path | None) -> "Contexts | None":
+    """Return the contexts of TLS; None where the target has none."""
     named = (("-k", insecure), (f"--cacert {cacert}", cacert is not None), ("--sni", target.server_name))
     if not target.is_tls:
         if given := next((name for name, is_given in named if is_given), None):
             raise PlanError(f"{given} has no effect without TLS; write {target.with_scheme('https')}")
         return None
     from bench.load import tls
+    from bench.probe.connection import make_contexts
 
     try:
         text = None if cacert is None else tls.certificates_in(cacert.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise PlanError(f"--cacert {cacert}: {reason}; name a file with certificates in PEM") from error
-    http_1, http_2 = (
-        tls.client_context(verify=not insecure, authority=text, protocols=protocols)
-        for protocols in (("http/1.1",), ("h2", "http/1.1"))
-    )
-    return http_1, http_2
+    return make_contexts(verify=not insecure, authority=text)
 
 
 def _exit_code(result: "ProbeResult") -> ExitCode:

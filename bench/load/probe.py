@@ -94,7 +94,7 @@ def probe(
         return _answer(head, match, version, after_s)
     if context is None and (match is not None or why is not Cause.SILENT) and speaks_tls(address):
         raise ProbeError(Cause.SPEAKS_TLS)
-    if is_settings(head) or (not head and context is None and _speaks_http2(address)):
+    if _is_settings(head) or (not head and context is None and _speaks_http2(address)):
         raise ProbeError(Cause.HTTP2_ONLY)
     if head:
         raise ProbeError(Cause.NO_HTTP, f"it begins with {head[:24]!r}")
@@ -164,10 +164,10 @@ def _is_enough(data: bytes) -> bool:
     """Return whether `data` holds a whole head, or a first line that begins none."""
     if b"\r\n\r\n" in data or len(data) >= _HEAD_BYTES:
         return True
-    return is_settings(data) or (b"\n" in data and _STATUS_LINE.match(data) is None)
+    return _is_settings(data) or (b"\n" in data and _STATUS_LINE.match(data) is None)
 
 
-def is_settings(data: bytes) -> bool:
+def _is_settings(data: bytes) -> bool:
     """Return whether `data` begins as every connection of HTTP/2 does: with SETTINGS on stream 0."""
     if len(data) < 9:
         return False
@@ -194,7 +194,7 @@ def _speaks_http2(address: tuple[str, int]) -> bool:
     try:
         with socket.create_connection(address, _DIAGNOSIS_TIMEOUT_S) as sock:
             sock.sendall(H2_PREFACE)
-            return is_settings(sock.recv(_RECEIVE_BYTES))
+            return _is_settings(sock.recv(_RECEIVE_BYTES))
     except OSError:
         return False
 
@@ -205,7 +205,7 @@ def _speaks_http(address: tuple[str, int], request: bytes) -> bool:
             head, _ = _exchange(sock, request, time.monotonic() + _DIAGNOSIS_TIMEOUT_S)
     except OSError:
         return False
-    return _STATUS_LINE.match(head) is not None or is_settings(head)
+    return _STATUS_LINE.match(head) is not None or _is_settings(head)
 
 
 def _answer(head: bytes, match: re.Match[bytes], version: str, after_s: float) -> ResponseHead:

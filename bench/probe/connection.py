@@ -6,11 +6,26 @@ TLS runs over memory (`ssl.MemoryBIO`), so that the end that is seen is that of 
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from bench.load import tls
 from bench.probe.model import Ending
 
 _RECORD_BYTES = 65_536
+Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
+"""Of TLS: one that offers HTTP/1.1, and one that offers HTTP/2 too."""
+
+
+def make_contexts(*, verify: bool = True, authority: str | None = None) -> Contexts:
+    """Return the contexts of a probe over TLS; without `authority`, in PEM, the system's is trusted.
+
+    ValueError where `authority` holds no certificate.
+    """
+    return (
+        tls.client_context(verify=verify, authority=authority, protocols=("http/1.1",)),
+        tls.client_context(verify=verify, authority=authority, protocols=("h2", "http/1.1")),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +45,8 @@ class ProbeConnection(asyncio.Protocol):
         self.ended: Ended | None = None
         self.failure: OSError | None = None
         """Why TLS failed."""
+        self.listener: Callable[[], None] | None = None
+        """What is called when something has come."""
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
@@ -58,34 +75,37 @@ class ProbeConnection(asyncio.Protocol):
         else:
             self._incoming.write(data)
             self._pump(self._tls)
+        if self.listener is not None and self._received:
+            self.listener()
         self._wake()
 
     def eof_received(self) -> bool:
         """Note a FIN; the loop then closes our side."""
-        self._end(Ending.FIN)
+        self.note_end(Ending.FIN)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note an RST, unless a FIN came before it."""
         if exc is not None:
-            self._end(Ending.RST)
+            self.note_end(Ending.RST)
         self._wake()
 
-    def _end(self, ending: Ending) -> None:
+    def note_end(self, ending: Ending) -> None:
+        """Note that the server ends the connection now, unless it or we have ended it before."""
         if self.ended is None and not self._is_ours:
             self.ended = Ended(self._loop.time(), ending)
         self._wake()
 
-    def _pump(self, tls: ssl.SSLObject) -> None:
+    def _pump(self, layer: ssl.SSLObject) -> None:
         """Let TLS take what came, and send what it has to say."""
         try:
             if not self.is_ready:
-                tls.do_handshake()
+                layer.do_handshake()
                 self.is_ready = True
-            while data := tls.read(_RECORD_BYTES):
+            while data := layer.read(_RECORD_BYTES):
                 self._received += data
             # The server's close_notify (RFC 8446, section 6.1): the FIN follows.
-            self._end(Ending.FIN)
+            self.note_end(Ending.FIN)
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:

@@ -24,19 +24,25 @@ class IdleFindings:
 
     after_response: IdleTimeout | None
     before_request: IdleTimeout | None
+    http2: IdleTimeout | None = None
     notes: tuple[str, ...] = ()
 
 
 async def measure_idle(
-    client: ProbeClient, request: ProbeRequest, max_requests: int | None, report: Report
+    client: ProbeClient,
+    request: ProbeRequest,
+    max_requests: int | None,
+    http2: list[IdleWait],
+    report: Report,
 ) -> IdleFindings:
     """Watch connections until the server ends them, or `max_s` of the settings has passed.
 
-    `max_requests` is how many requests the server takes on one connection, as far as known.
+    `max_requests` is how many requests the server takes on one connection, as far as known; `http2` are
+    connections that wait already.
     """
-    is_scouted = max_requests is None or max_requests >= SCOUT_REQUESTS
+    is_scouted = max_requests is None or max_requests > SCOUT_REQUESTS
     scout = silence.Scout(client, request, client.settings.max_s) if is_scouted else None
-    watch = IdleWatch(client, request, scout, report)
+    watch = IdleWatch(client, request, scout, http2, report)
     try:
         await watch.run()
         if watch.is_silent:
@@ -46,8 +52,9 @@ async def measure_idle(
         else:
             after = await _check(client, request, watch)
         before = _judge(_ended(watch.blanks), watch.blanks, _error_s(client, watch))
+        in_http2 = _judge(_ended(http2), http2, _error_s(client, watch))
         notes = [*watch.notes, *_find_last_words(watch)]
-        return IdleFindings(after, before, tuple(dict.fromkeys(notes)))
+        return IdleFindings(after, before, in_http2, tuple(dict.fromkeys(notes)))
     finally:
         watch.close()
 

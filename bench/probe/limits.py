@@ -8,6 +8,8 @@ LEAST_REQUESTS = 40
 """Fewer leave no room for the idle time."""
 IDLE_CONNECTIONS = 8
 """That wait together, each begun later than the one before."""
+HTTP2_REQUESTS = 4
+"""The preface and a request, on two connections."""
 SCOUT_REQUESTS = 8
 """Of the connection that asks after growing gaps."""
 IDLE_REQUESTS = IDLE_CONNECTIONS + SCOUT_REQUESTS + 10

@@ -14,6 +14,8 @@ class Ending(StrEnum):
 
     FIN = "FIN"
     RST = "RST"
+    GOAWAY = "GOAWAY"
+    """In HTTP/2 (RFC 9113, section 6.8); a FIN follows."""
     SILENCE = "silence"
     """It forgets the connection and tells nobody: the next request is answered by an RST, or by nothing."""
 
@@ -83,6 +85,8 @@ class ProbeResult:
     """After a response. None: it keeps no connections."""
     idle_before_request: IdleTimeout | None = None
     """On a connection that never had a request. None: not tried."""
+    idle_http2: IdleTimeout | None = None
+    """After a response in HTTP/2. None: it does not speak it, or did not answer."""
     announced_idle_s: float | None = None
     """`Keep-Alive: timeout=`."""
     connections_used: int = 0
@@ -106,7 +110,7 @@ class ProbeResult:
         except msgspec.ValidationError as error:
             reason = str(error)
             raise ValueError(reason[:1].lower() + reason[1:]) from error
-        for idle in (result.idle, result.idle_before_request):
+        for idle in (result.idle, result.idle_before_request, result.idle_http2):
             if idle is not None:
                 idle.check()
         return result
@@ -119,7 +123,7 @@ class IdleTimeoutJson(TypedDict):
     high_s: float | None
     """null: no end came within `low_s`."""
     seen_s: list[float]
-    ending: Literal["FIN", "RST", "silence"] | None
+    ending: Literal["FIN", "RST", "GOAWAY", "silence"] | None
 
 
 class KeepAliveCaseJson(TypedDict):
@@ -129,7 +133,7 @@ class KeepAliveCaseJson(TypedDict):
     kept: bool | None
     announced: bool
     status: int | None
-    ending: Literal["FIN", "RST", "silence"] | None
+    ending: Literal["FIN", "RST", "GOAWAY", "silence"] | None
     reason: str
 
 
@@ -151,6 +155,7 @@ class ProbeJson(TypedDict):
     announced_max: int | None
     idle: IdleTimeoutJson | None
     idle_before_request: IdleTimeoutJson | None
+    idle_http2: IdleTimeoutJson | None
     announced_idle_s: float | None
     connections_used: int
     requests_used: int

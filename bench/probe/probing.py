@@ -1,7 +1,6 @@
 """A whole probe of a server: versions, what keeps a connection, how many requests, how much idle time."""
 
 import asyncio
-import ssl
 from typing import NoReturn
 
 from bench.errors import BenchError, PlanError, TargetError
@@ -9,14 +8,15 @@ from bench.load import probe as first_answer
 from bench.load.probe import Cause, ProbeError
 from bench.probe.cases import HTTP_1_0, CaseRunner, RequestCount, count_requests, http_1_0
 from bench.probe.client import NoConnection, ProbeClient
-from bench.probe.connection import ProbeConnection
+from bench.probe.connection import Contexts, ProbeConnection
 from bench.probe.exchange import NoAnswer, NoAnswerCause, ProbeRequest
+from bench.probe.http2 import find_http2
 from bench.probe.idle import IdleFindings, measure_idle
-from bench.probe.limits import CASE_REQUESTS, IDLE_REQUESTS, Budget, ProbeSettings
+from bench.probe.limits import CASE_REQUESTS, HTTP2_REQUESTS, IDLE_REQUESTS, Budget, ProbeSettings
 from bench.probe.model import KeepAliveCase, ProbeResult
 from bench.probe.progress import ProbeProgress, Report
 from bench.probe.target import ProbeTarget, resolve
-from bench.probe.versions import find_http2
+from bench.probe.watching import IdleWait
 
 _CASES = 5
 """Those that each probe tries, beside those of further paths."""
@@ -35,7 +35,7 @@ _REMEDIES = {
 def probe(
     target: ProbeTarget,
     settings: ProbeSettings,
-    contexts: tuple[ssl.SSLContext, ssl.SSLContext] | None,
+    contexts: Contexts | None,
     report: Report,
 ) -> ProbeResult:
     """Measure what the server at `target` does with its connections.
@@ -53,7 +53,7 @@ class _Probe:
         self,
         target: ProbeTarget,
         settings: ProbeSettings,
-        contexts: tuple[ssl.SSLContext, ssl.SSLContext] | None,
+        contexts: Contexts | None,
         report: Report,
     ) -> None:
         self._target, self._settings, self._report = target, settings, report
@@ -69,8 +69,8 @@ class _Probe:
         count = await self._count(client, connection)
         self._report(ProbeProgress("kinds of requests"))
         cases = [count.case(), *await CaseRunner(client, count).run()]
-        http2 = await find_http2(client, self._alpn)
-        idle = await self._measure_idle(client, count, cases)
+        http2, waits = await find_http2(client, self._alpn)
+        idle = await self._measure_idle(client, count, cases, waits)
         announced_s = count.first.keep_alive("timeout")
         return ProbeResult(
             target=self._target.text,
@@ -86,6 +86,7 @@ class _Probe:
             announced_max=count.first.keep_alive("max"),
             idle=idle.after_response,
             idle_before_request=idle.before_request,
+            idle_http2=idle.http2,
             announced_idle_s=None if announced_s is None else float(announced_s),
             connections_used=self._budget.connections,
             requests_used=self._budget.requests,
@@ -112,7 +113,7 @@ class _Probe:
     async def _count(self, client: ProbeClient, connection: ProbeConnection) -> RequestCount:
         """Return how many requests the first connection takes; TargetError where not even one."""
         self._report(ProbeProgress("requests on one connection"))
-        reserved = CASE_REQUESTS * (_CASES + len(self._target.more_paths)) + 1 + IDLE_REQUESTS
+        reserved = CASE_REQUESTS * (_CASES + len(self._target.more_paths)) + HTTP2_REQUESTS + IDLE_REQUESTS
         try:
             count = await count_requests(client, connection, max(2, self._budget.requests_left - reserved))
         except NoAnswer as failure:
@@ -141,15 +142,17 @@ class _Probe:
         return notes
 
     async def _measure_idle(
-        self, client: ProbeClient, count: RequestCount, cases: list[KeepAliveCase]
+        self, client: ProbeClient, count: RequestCount, cases: list[KeepAliveCase], http2: list[IdleWait]
     ) -> IdleFindings:
         """Return the idle times, by the kind of request after which connections are kept."""
         request, most = ProbeRequest(self._target.path), count.answered if count.is_ended else None
         if not count.case().kept:
             if not any(case.name == HTTP_1_0 and case.kept for case in cases):
+                for wait in http2:
+                    wait.connection.close()
                 return IdleFindings(None, None)
             request, most = http_1_0(self._target.path), None
-        return await measure_idle(client, request, most, self._report)
+        return await measure_idle(client, request, most, http2, self._report)
 
     def _explain(self, address: tuple[str, int], reason: str) -> NoReturn:
         """Raise the error that says why nothing can be measured at `address`."""
@@ -162,7 +165,7 @@ class _Probe:
                 raise self._wrong_scheme(error) from error
             remedy = error.remedy or _REMEDIES[error.cause]
             raise TargetError(f"{self._target.text}: {error}; {remedy}") from error
-        raise TargetError(f"{self._target.text}: {reason}; try again, or see its log")
+        raise TargetError(f"{self._target.text}: {reason}; see what sends it, or name another path by --path")
 
     def _wrong_scheme(self, error: ProbeError) -> BenchError:
         scheme = "https" if error.cause is Cause.SPEAKS_TLS else "http"

@@ -57,13 +57,13 @@ class Scout:
 
     async def ask(self) -> None:
         """Ask, and note what the gap did."""
-        assert self.connection is not None
-        if self.connection.ended is not None:
+        connection = self.connection
+        if connection is None or connection.ended is not None:
             self.is_over = True
             return
         waited_s = asyncio.get_running_loop().time() - self.since_s
         try:
-            answer = await self._client.ask(self.connection, self._request, patience_s(self._client))
+            answer = await self._client.ask(connection, self._request, patience_s(self._client))
         except LimitReached:
             self.is_over = True
         except NoAnswer as failure:
@@ -74,7 +74,10 @@ class Scout:
         else:
             self.lasted_s, self.since_s = waited_s, answer.at_s
             self._gap_s *= 2
-            self.is_over = not answer.keeps
+            if not answer.keeps:
+                # What ends now had no time to idle.
+                connection.close()
+                self.is_over, self.connection = True, None
 
 
 def patience_s(client: ProbeClient) -> float:

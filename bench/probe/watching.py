@@ -53,11 +53,18 @@ class IdleWatch:
     """Opens the connections of one measurement and waits for their ends."""
 
     def __init__(
-        self, client: ProbeClient, request: ProbeRequest, scout: Scout | None, report: Report
+        self,
+        client: ProbeClient,
+        request: ProbeRequest,
+        scout: Scout | None,
+        others: list[IdleWait],
+        report: Report,
     ) -> None:
+        """Begin the time of the watch; `others` are connections that wait already."""
         self.waits: list[IdleWait] = []
         self.blanks: list[IdleWait] = []
         """Those that never had a request."""
+        self.others = others
         self.scout = scout
         self.notes: list[str] = []
         self.lateness_s = 0.0
@@ -111,7 +118,7 @@ class IdleWatch:
 
     def close(self) -> None:
         """Close what is still open."""
-        for wait in [*self.waits, *self.blanks]:
+        for wait in [*self.waits, *self.blanks, *self.others]:
             wait.connection.close()
         if self.scout is not None and self.scout.connection is not None:
             self.scout.connection.close()
@@ -145,7 +152,7 @@ class IdleWatch:
         longest_s = max((wait.ended_s or 0.0 for wait in ended), default=0.0)
         return all(
             wait.ended_s is not None or now_s - wait.since_s > _BLANK_FACTOR * longest_s + _BLANK_EXTRA_S
-            for wait in self.blanks
+            for wait in [*self.blanks, *self.others]
         )
 
     async def _begin_wait(self) -> None:

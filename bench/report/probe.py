@@ -16,6 +16,7 @@ _ANNOUNCED_S = 0.5
 _ENDINGS = {
     Ending.FIN: "by a FIN",
     Ending.RST: "by an RST",
+    Ending.GOAWAY: "by a GOAWAY",
     Ending.SILENCE: "in silence: no FIN, no RST, and the next request gets no answer",
 }
 
@@ -82,6 +83,7 @@ def _build_facts(result: ProbeResult) -> Table:
         ("versions", ", ".join(result.versions) or "none that this probe knows"),
         ("idle after a response", "keeps none" if result.idle is None else _format_idle(result.idle)),
         ("idle before a request", _format_blank(result.idle_before_request)),
+        *([] if result.idle_http2 is None else [("idle in HTTP/2", _format_idle(result.idle_http2))]),
         ("requests on a connection", _format_requests(result)),
         ("announced", ", ".join(_announcements(result)) or "nothing"),
     ]

@@ -72,10 +72,15 @@ def behaving(behaviour: Behaviour) -> Iterator[Kept]:
     idle_s: list[float] = []
 
     def script(conversation: Conversation) -> None:
-        _Connection(behaviour, conversation, idle_s).serve()
+        converse(behaviour, conversation, idle_s)
 
     with serving(script) as server:
         yield Kept(server, idle_s)
+
+
+def converse(behaviour: Behaviour, conversation: Conversation, idle_s: list[float] | None = None) -> None:
+    """Behave so on one connection; `idle_s` takes how long it was idle, where the server ends it."""
+    _Connection(behaviour, conversation, [] if idle_s is None else idle_s).serve()
 
 
 class _Connection:

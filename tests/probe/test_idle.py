@@ -5,15 +5,21 @@ What the probe says is compared with what the server noted, so that a slow machi
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
-from bench.probe.limits import DEFAULT_REQUESTS, MOST_CONNECTIONS
+from bench.probe.limits import DEFAULT_REQUESTS, MOST_CONNECTIONS, ProbeSettings
 from bench.probe.model import Ending
+from bench.probe.probing import probe
+from bench.probe.progress import ProbeProgress
+from bench.probe.target import parse_target
+from tests.load.scripted import Conversation, serving
 from tests.probe.behaviours import Behaviour, Kept, at, behaving, probed
 
 IDLE_S = 0.3
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
 def noted(kept: Kept) -> tuple[float, float]:
@@ -112,6 +118,49 @@ def test_no_more_is_taken_of_the_server_than_promised(behaviour: Behaviour) -> N
     assert len(kept.server.seen) <= result.requests_used <= DEFAULT_REQUESTS
     methods = {request.head.split()[0] for request in kept.server.seen}
     assert methods <= {b"GET", b"HEAD", b"PRI"}
+
+
+def test_a_server_that_waits_for_one_request_at_a_time_is_not_held_up() -> None:
+    lock = threading.Lock()
+
+    def script(conversation: Conversation) -> None:
+        with lock:
+            head = conversation.sock.recv(65_536)
+            if head:
+                conversation.count(head)
+                conversation.send(OK)
+        while head:
+            conversation.sock.settimeout(IDLE_S)
+            try:
+                head = conversation.sock.recv(65_536)
+            except OSError:
+                return
+            with lock:
+                if head:
+                    conversation.count(head)
+                    conversation.send(OK)
+
+    with serving(script) as server:
+        result = probed(server.port, patience_s=0.5)
+    assert result.idle is not None
+    assert result.idle.ending is Ending.FIN
+    assert "a connection without a request keeps this server from answering others" in result.notes
+
+
+def test_what_it_waits_for_is_reported_in_a_line() -> None:
+    told: list[ProbeProgress] = []
+    with behaving(Behaviour(idle_s=IDLE_S, blank_s=IDLE_S)) as kept:
+        target = parse_target(f"127.0.0.1:{kept.server.port}")
+        probe(target, ProbeSettings(max_s=3.0), None, told.append)
+    lines = [progress.format() for progress in told]
+    assert {line.partition(":")[2].partition(":")[0].strip() for line in lines} == {
+        "the first connection",
+        "requests on one connection",
+        "kinds of requests",
+        "idle connections",
+    }
+    assert max(map(len, lines)) <= 79
+    assert told[-1].ended >= 1
 
 
 def test_a_probe_leaves_no_connection_behind() -> None:
