@@ -11,7 +11,7 @@ export PYTHONNOUSERSITE := 1
 # Each role is a process: without bytecode on disk every one of them compiles all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help bench incident check test test-long test-all perf false-alarms attacks fuzz nginx-versions directives schema constraints clean
+.PHONY: help bench incident check test test-long test-all perf false-alarms idle-times attacks fuzz nginx-versions directives schema constraints clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,6 +44,10 @@ false-alarms: .venv/.dev  ## How often a comparison is wrong, by 200 runs of equ
 	for kind in equal equal-until spin; do \
 	    $(BIN)/python -m tests.perf.false_alarms measure $$kind --minutes $(or $(MINUTES),60) --root build/false-alarms; done
 	$(BIN)/python -m tests.perf.false_alarms count --root build/false-alarms
+
+idle-times: .venv/.perf  ## Measure after how much idle time real servers end connections: docs/idle-times.md (six minutes)
+	$(BIN)/python -m tests.perf.idle_times > docs/idle-times.new
+	mv docs/idle-times.new docs/idle-times.md
 
 attacks: .venv/.dev  ## Attack the proxy, and nginx beside it (QUICK=1, ATTACKS="crumbs idle-race ...")
 	$(BIN)/python -m tests.attacks $(if $(QUICK),--quick) $(ATTACKS)

@@ -1,6 +1,6 @@
 """Measure the idle times of servers as they come, and print docs/idle-times.md.
 
-    python -m tests.perf.idle_times > docs/idle-times.md
+    make idle-times
 
 It takes as long as --max says (330 s: Caddy's five minutes are the longest that end): all servers are probed
 at the same time. Every figure of the page comes from here.
