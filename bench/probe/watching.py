@@ -125,9 +125,10 @@ class IdleWatch:
 
     def tick(self) -> None:
         """Report where the watch is."""
-        ended = len(self._ended_waits())
+        every = [*self.waits, *self.blanks, *self.others]
+        ended = sum(wait.ended_s is not None for wait in every)
         elapsed_s, max_s = self._clock() - self._began_s, self._client.settings.max_s
-        self._report(ProbeProgress("idle connections", elapsed_s, max_s, len(self.waits) - ended, ended))
+        self._report(ProbeProgress("idle connections", elapsed_s, max_s, len(every) - ended, ended))
 
     async def _tick(self) -> None:
         self.tick()

@@ -32,12 +32,12 @@ def show_live(stream: TextIO) -> Iterator[Report]:
     from rich.text import Text  # noqa: PLC0415
 
     with Live(console=Console(file=stream), auto_refresh=False, transient=True) as live:
-        drawn_s = float("-inf")
+        drawn_s, phase = 0.0, ""
 
         def report(progress: ProbeProgress) -> None:
-            nonlocal drawn_s
-            if time.monotonic() - drawn_s >= _REDRAWN_EVERY_S:
-                drawn_s = time.monotonic()
+            nonlocal drawn_s, phase
+            if progress.phase != phase or time.monotonic() - drawn_s >= _REDRAWN_EVERY_S:
+                drawn_s, phase = time.monotonic(), progress.phase
                 live.update(Text(progress.format(), no_wrap=True, overflow="ellipsis"), refresh=True)
 
         yield report
