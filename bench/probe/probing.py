@@ -57,7 +57,8 @@ class _Probe:
         report: Report,
     ) -> None:
         self._target, self._settings, self._report = target, settings, report
-        self._context, self._alpn = contexts or (None, None)
+        self._context = None if contexts is None else contexts[0]
+        self._alpn = None if contexts is None else contexts[1]
         self._budget = Budget(settings.most_requests)
         self._notes: list[str] = []
 

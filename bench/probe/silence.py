@@ -40,7 +40,7 @@ class Scout:
         self.since_s = 0.0
         """When its last answer came."""
         self._client, self._request = client, request
-        self._gap_s = max(_FIRST_GAP_S, max_s / 2**_GAPS)
+        self._gap_s = max(_FIRST_GAP_S, max_s / (1 << _GAPS))
 
     async def start(self) -> None:
         """Open the connection and ask for the first time."""

@@ -26,7 +26,7 @@ class Behaviour:
     """What a server does with its connections."""
 
     idle_s: float | None = None
-    blank_s: float | None = None
+    blank_s: float | None = 0.2
     """The idle time of a connection without a request."""
     ending: str = "FIN"
     """FIN, RST, "forgets" (an RST for the next request) or "ignores" (nothing, whatever comes)."""

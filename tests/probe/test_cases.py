@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from bench.probe.model import Ending, KeepAliveCase
-from tests.probe.behaviours import Behaviour, at, behaving, case, probed
+from bench.probe.model import Ending, KeepAliveCase, ProbeResult
+from tests.probe.behaviours import Behaviour, behaving, case, probed
 
 NAMES = ("HTTP/1.1 GET", "HTTP/1.0 with keep-alive", "HEAD", "204", "304", "404", "400")
-FAST = Behaviour(idle_s=0.2, blank_s=0.2)
+FAST = Behaviour(idle_s=0.2)
+
+
+def at(behaviour: Behaviour) -> ProbeResult:
+    """Return what a probe finds that does not wait for idle times."""
+    with behaving(behaviour) as kept:
+        return probed(kept.server.port, max_s=0.1)
 
 
 def test_a_server_that_keeps_all_is_said_to() -> None:
     with behaving(FAST) as kept:
-        result = probed(kept.server.port, more_paths=("/empty",))
+        result = probed(kept.server.port, max_s=0.1, more_paths=("/empty",))
     assert [each.name for each in result.cases] == list(NAMES)
     assert {each.name: each.kept for each in result.cases} == dict.fromkeys(NAMES, True)
     assert [each.status for each in result.cases] == [200, 200, 200, 204, 304, 404, 400]
@@ -23,7 +29,7 @@ def test_a_server_that_keeps_all_is_said_to() -> None:
 @pytest.mark.parametrize("announces", [True, False])
 @pytest.mark.parametrize("kind", ["HEAD", "304", "404", "400"])
 def test_a_kind_after_which_it_ends_the_connection_is_found(kind: str, announces: bool) -> None:
-    result, _ = at(Behaviour(idle_s=0.2, blank_s=0.2, ends_after=(kind,), announces=announces))
+    result = at(Behaviour(idle_s=0.2, ends_after=(kind,), announces=announces))
     found = case(result, kind)
     assert (found.kept, found.announced, found.ending) == (False, announces, Ending.FIN)
     others = {each.name: each.kept for each in result.cases if each.name not in (kind, "204")}
@@ -31,7 +37,7 @@ def test_a_kind_after_which_it_ends_the_connection_is_found(kind: str, announces
 
 
 def test_http_1_0_alone_may_not_be_kept() -> None:
-    result, _ = at(Behaviour(idle_s=0.2, blank_s=0.2, keeps_http_1_0=False))
+    result = at(Behaviour(idle_s=0.2, keeps_http_1_0=False))
     assert case(result, "HTTP/1.0 with keep-alive").kept is False
     assert case(result, "HTTP/1.1 GET").kept is True
 
@@ -47,7 +53,7 @@ def test_http_1_0_alone_may_not_be_kept() -> None:
     ids=["announced", "silent", "by-framing", "1.0"],
 )
 def test_a_server_without_keep_alive_has_no_idle_time(behaviour: Behaviour, announced: bool) -> None:
-    result, _ = at(behaviour)
+    result = at(behaviour)
     first = case(result, "HTTP/1.1 GET")
     assert (first.kept, first.announced, first.ending) == (False, announced, Ending.FIN)
     assert (result.idle, result.max_requests) == (None, 1)
@@ -56,28 +62,28 @@ def test_a_server_without_keep_alive_has_no_idle_time(behaviour: Behaviour, anno
 @pytest.mark.parametrize("announces", [True, False])
 @pytest.mark.parametrize("most", [2, 3, 10])
 def test_the_number_of_requests_on_a_connection_is_counted(most: int, announces: bool) -> None:
-    result, _ = at(Behaviour(idle_s=0.2, blank_s=0.2, most=most, announces=announces))
+    result = at(Behaviour(idle_s=0.2, most=most, announces=announces))
     assert (result.max_requests, result.max_requests_announced) == (most, announces)
     # What ends by their number is not taken for what ends by the kind of a request.
     assert [each.name for each in result.cases if each.kept is False] == []
 
 
 def test_more_requests_than_were_tried_are_not_claimed() -> None:
-    result, _ = at(FAST)
+    result = at(FAST)
     assert result.max_requests is None
     assert result.requests_tried >= 20
 
 
 def test_what_the_server_announces_is_read() -> None:
     more = "Keep-Alive: timeout=5, max=100\r\nServer: x/1\r\n"
-    result, _ = at(Behaviour(idle_s=0.2, blank_s=0.2, more=more))
+    result = at(Behaviour(idle_s=0.2, more=more))
     assert (result.announced_idle_s, result.announced_max, result.server) == (5.0, 100, "x/1")
-    result, _ = at(FAST)
+    result = at(FAST)
     assert (result.announced_idle_s, result.announced_max, result.server) == (None, None, None)
 
 
 def test_a_case_that_the_server_does_not_allow_says_why() -> None:
-    result, _ = at(Behaviour(idle_s=0.2, blank_s=0.2, etag=False, wants_host=False))
+    result = at(Behaviour(idle_s=0.2, etag=False, wants_host=False))
     assert case(result, "304") == KeepAliveCase(
         "304", None, reason="the response has no ETag and no Last-Modified"
     )
@@ -91,5 +97,5 @@ def test_a_case_that_the_server_does_not_allow_says_why() -> None:
     ("version", "versions"), [("HTTP/1.1", ("HTTP/1.0", "HTTP/1.1")), ("HTTP/1.0", ("HTTP/1.0",))]
 )
 def test_versions_are_told(version: str, versions: tuple[str, ...]) -> None:
-    result, _ = at(Behaviour(idle_s=0.2, blank_s=0.2, version=version))
+    result = at(Behaviour(idle_s=0.2, version=version))
     assert result.versions == versions

@@ -64,7 +64,7 @@ def http2(conversation: Conversation) -> None:
         ),
         (
             replying(OK + b"more"),
-            "what came is no HTTP/1.1 (bytes follow the end of the response); try again",
+            "what came is no HTTP/1.1 (bytes follow the end of the response); see what",
         ),
     ],
     ids=["silent", "closed", "ssh", "http2", "cut", "endless", "more"],

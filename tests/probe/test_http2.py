@@ -80,7 +80,7 @@ def both(conversation: Conversation) -> None:
     if conversation.sock.recv(4, socket.MSG_PEEK) == b"PRI ":
         speak_http2(conversation, IDLE_S)
     else:
-        converse(Behaviour(idle_s=IDLE_S, blank_s=IDLE_S), conversation)
+        converse(Behaviour(idle_s=IDLE_S), conversation)
 
 
 def test_http2_by_prior_knowledge_is_found_and_its_idle_time_measured() -> None:
@@ -101,7 +101,7 @@ def test_http2_by_alpn_is_found(contexts: tuple[ssl.SSLContext, ssl.SSLContext, 
         if conversation.sock.selected_alpn_protocol() == "h2":
             speak_http2(conversation, IDLE_S)
         else:
-            converse(Behaviour(idle_s=IDLE_S, blank_s=IDLE_S), conversation)
+            converse(Behaviour(idle_s=IDLE_S), conversation)
 
     with serving(script, http_2) as server:
         result = over_tls(server.port, authority)
@@ -117,7 +117,7 @@ def test_the_end_of_idle_connections_is_seen_through_tls(
     http_1, _, authority = contexts
 
     def script(conversation: Conversation) -> None:
-        converse(Behaviour(idle_s=IDLE_S, blank_s=IDLE_S, ending=str(ending)), conversation)
+        converse(Behaviour(idle_s=IDLE_S, ending=str(ending)), conversation)
 
     with serving(script, http_1) as server:
         result = over_tls(server.port, authority)
@@ -132,7 +132,7 @@ def test_a_close_notify_is_an_end(contexts: tuple[ssl.SSLContext, ssl.SSLContext
     http_1, _, authority = contexts
 
     def script(conversation: Conversation) -> None:
-        converse(Behaviour(idle_s=IDLE_S, blank_s=IDLE_S), conversation)
+        converse(Behaviour(idle_s=IDLE_S), conversation)
         assert isinstance(conversation.sock, ssl.SSLSocket)
         conversation.sock.settimeout(5.0)
         try:
