@@ -44,7 +44,7 @@ _LEAST_REQUESTS, _MOST_REQUESTS = 40, 100_000
     "--path",
     "paths",
     multiple=True,
-    metavar="PATH",
+    metavar="/NAME",
     shown_default="that of the URL, or /",
     help="What it asks for (repeatable): the first each time, further ones once, as one that answers 204.",
 )
