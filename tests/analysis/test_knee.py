@@ -75,6 +75,8 @@ def test_one_trial_a_point_gives_no_interval() -> None:
     assert (found.at, found.low, found.high) == (8.0, None, None)
 
 
-def test_spread_values_stand_on_a_logarithmic_axis_with_zero_one_doubling_below() -> None:
-    assert knee.positions([0, 1, 2, 4, 64]) == [-1, 0, 1, 2, 6]
-    assert knee.positions([10, 20, 30]) == [10, 20, 30]
+def test_a_pool_that_still_opens_half_does_not_level_off_by_doublings() -> None:
+    opened = thrice([1000.0, 436.0, 250.0, 86.0, 23.0, 14.0, 14.0, 14.0])
+    found = knee.find([0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0], opened).knee
+    assert found is not None
+    assert (found.at, found.kind) == (4.0, "levels off")

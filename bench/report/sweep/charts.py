@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from bench.analysis import knee, sweep
+from bench.analysis import sweep
 from bench.analysis.sweep import Curve, Point, SweepFigure
 from bench.plan.grid import Axis
 from bench.report.charts import Chart, Charts, ChartSide, HeatCell, HeatMap, Line, Mark
@@ -11,6 +11,9 @@ from bench.report.style import PALETTE
 from bench.report.sweep import text
 from bench.report.text_table import format_number
 from bench.runs.sweep_trial import SweepRun
+
+_WIDE = 8.0
+"""Values that span so much, the largest over the smallest, stand on a logarithmic axis."""
 
 
 def build_heat_maps(run: SweepRun) -> list[HeatMap]:
@@ -49,7 +52,7 @@ def build_charts(run: SweepRun, axis: Axis) -> Charts:
     figures = sweep.figures(run)
     curves = {figure.title: sweep.curves(run, axis, figure) for figure in figures}
     is_numeric = all(curve.is_numeric for each in curves.values() for curve in each)
-    places = knee.positions(every) if is_numeric else [float(index) for index in range(len(every))]
+    places = positions(every) if is_numeric else [float(index) for index in range(len(every))]
     at = dict(zip(map(str, every), places, strict=True))
     charts = [
         Chart(
@@ -93,3 +96,17 @@ def _mark_bend(axis: Axis, drawn: Sequence[Curve], at: dict[str, float]) -> Iter
     if bend is not None and bend.knee is not None:
         value = next(each for each in axis.values if each == bend.knee.at)
         yield Mark(f"{bend.knee.kind} at {axis.format(value)}", x=at[str(value)])
+
+
+def _is_logarithmic(xs: Sequence[float]) -> bool:
+    """Return whether so spread values are to stand on a logarithmic axis."""
+    positive = [x for x in xs if x > 0]
+    return min(xs) >= 0 and len(positive) > 2 and max(positive) / min(positive) >= _WIDE
+
+
+def positions(xs: Sequence[float]) -> list[float]:
+    """Return where values stand on their axis; on a logarithmic one 0 stands one doubling below the least."""
+    if not _is_logarithmic(xs):
+        return [float(x) for x in xs]
+    least = min(x for x in xs if x > 0)
+    return [math.log2(x) if x > 0 else math.log2(least) - 1 for x in xs]
