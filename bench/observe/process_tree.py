@@ -85,7 +85,7 @@ class ProcessTree:
         pending = list(self._members)
         while pending:
             parent = pending.pop()
-            for pid in _children(parent):
+            for pid in children(parent):
                 if pid not in self._members and (process := _find_process(pid)) is not None:
                     self._add(process, parent)
                     pending.append(pid)
@@ -174,7 +174,7 @@ def _own_cpu_s(process: psutil.Process) -> float | None:
     return float(times.user + times.system)
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
     """Return the children of `pid`, whichever of its threads started them."""
     found: list[int] = []
     if not _IS_LINUX:
@@ -196,7 +196,7 @@ def ksoftirqd_s() -> float | None:
     """
     found: list[float] = []
     with contextlib.suppress(PermissionError):  # /proc mounted with hidepid (proc(5))
-        found = [seconds for pid in _children(_KTHREADD) if (seconds := _ksoftirqd_s(pid)) is not None]
+        found = [seconds for pid in children(_KTHREADD) if (seconds := _ksoftirqd_s(pid)) is not None]
     return sum(found) if found else None
 
 

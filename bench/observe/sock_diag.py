@@ -34,7 +34,11 @@ _NLM_F_REQUEST_DUMP = 0x301
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 
 _REQUEST = struct.Struct("=IHHIIBBBB48xII")  # nlmsghdr, inet_diag_req with an empty socket id
+TCP_INFO_EXTENSION = 1 << 1
+"""Asks for `struct tcp_info` too (INET_DIAG_INFO): an attribute behind each socket, some 250 bytes."""
 _HEADER_WORDS = 4
+ROW_WORDS = 22
+"""Words of nlmsghdr and inet_diag_msg, which each message about a socket begins with."""
 # nlmsghdr (16 bytes), then inet_diag_msg, which begins with family, state, timer, retransmits.
 _FAMILY_BYTE, _STATE_BYTE = 16, 17
 _PORTS_WORD, _LOCAL_WORD, _REMOTE_WORD, _EXPIRES_WORD, _INODE_WORD = 5, 6, 10, 17, 21
@@ -90,13 +94,13 @@ def decode(words: NDArray[np.uint32], seq: int) -> Sockets:
 
     OSError where the kernel answers with an error.
     """
-    starts = _socket_starts(words, seq)
+    starts = socket_starts(words, seq)
     return Sockets(*_state_and_ports(words, starts))
 
 
 def decode_addressed(words: NDArray[np.uint32], seq: int) -> AddressedSockets:
     """Return the same with addresses, IPv4 ones in their form of IPv6."""
-    starts = _socket_starts(words, seq)
+    starts = socket_starts(words, seq)
     is_v4 = words.view(np.uint8)[starts * 4 + _FAMILY_BYTE] == socket.AF_INET
     return AddressedSockets(
         *_state_and_ports(words, starts),
@@ -107,7 +111,29 @@ def decode_addressed(words: NDArray[np.uint32], seq: int) -> AddressedSockets:
     )
 
 
-def _socket_starts(words: NDArray[np.uint32], seq: int) -> NDArray[np.intp]:
+def socket_rows(words: NDArray[np.uint32], seq: int) -> NDArray[np.uint32]:
+    """Return the heads of the messages about sockets, (sockets, ROW_WORDS); a view where that is possible.
+
+    OSError where the kernel answers with an error.
+    """
+    step = int(words[0]) // 4
+    if step == ROW_WORDS and int(words[1]) & 0xFFFF == _TCPDIAG_GETSOCK:
+        # Sockets in TIME_WAIT have no attributes, and mostly fill a buffer but for the end of the dump.
+        whole = len(words) // step * step
+        grid = words[:whole].reshape(-1, step)
+        if (grid[:, 0] == words[0]).all() and _ends_plainly(words[whole:]):
+            return grid
+    starts = socket_starts(words, seq)
+    rows: NDArray[np.uint32] = words[starts[:, None] + np.arange(ROW_WORDS)]
+    return rows
+
+
+def _ends_plainly(rest: NDArray[np.uint32]) -> bool:
+    """Return whether nothing is left behind the sockets, or but the end of the dump (20 bytes)."""
+    return not len(rest) or (len(rest) == 5 and int(rest[1]) & 0xFFFF == _NLMSG_DONE)
+
+
+def socket_starts(words: NDArray[np.uint32], seq: int) -> NDArray[np.intp]:
     """Return where the messages about sockets start; OSError where the kernel answers with an error."""
     starts = _starts(words, seq)
     kinds = words[starts + 1] & 0xFFFF
@@ -194,7 +220,7 @@ class SockDiag:
 
         A dump is not one instant: a socket that changes its state meanwhile may show twice or not at all.
         """
-        parts = list(self._replies(states, decode))
+        parts = list(self.replies(states, decode))
         return Sockets(
             np.concatenate([part.state for part in parts]),
             np.concatenate([part.local_port for part in parts]),
@@ -203,22 +229,34 @@ class SockDiag:
 
     def dump_addressed(self, states: Iterable[int]) -> AddressedSockets:
         """Return the same with addresses, at some more cost."""
-        parts = list(self._replies(states, decode_addressed))
+        parts = list(self.replies(states, decode_addressed))
         columns = ("state", "local_port", "remote_port", "local", "remote", "expires_ms", "inode")
         return AddressedSockets(
             *(np.concatenate([getattr(part, column) for part in parts]) for column in columns)
         )
 
-    def _replies(self, states: Iterable[int], decode: Callable[[NDArray[np.uint32], int], T]) -> Iterator[T]:
-        """Yield what `decode` makes of each buffer of a dump."""
+    def replies(
+        self,
+        states: Iterable[int],
+        decode: Callable[[NDArray[np.uint32], int], T],
+        extensions: int = 0,
+    ) -> Iterator[T]:
+        """Yield what `decode` makes of each buffer of a dump; the buffer is filled anew at each step.
+
+        `extensions`: what else is asked for (TCP_INFO_EXTENSION).
+        """
         self._seq = (self._seq + 1) & 0xFFFFFFFF
         mask = sum(1 << state for state in set(states))
         message = (_REQUEST.size, _TCPDIAG_GETSOCK, _NLM_F_REQUEST_DUMP, self._seq, 0)
-        self._socket.send(_REQUEST.pack(*message, socket.AF_INET, 0, 0, 0, mask, 0))
+        self._socket.send(_REQUEST.pack(*message, socket.AF_INET, 0, 0, extensions, mask, 0))
         is_over = False
-        while not is_over:
-            size, is_over = self._receive()
-            yield decode(np.frombuffer(self._buffer, np.uint32, size // 4), self._seq)
+        try:
+            while not is_over:
+                size, is_over = self._receive()
+                yield decode(np.frombuffer(self._buffer, np.uint32, size // 4), self._seq)
+        finally:
+            while not is_over:  # whoever read it gave up: the rest is not to answer the next request
+                _, is_over = self._receive()
 
     def _receive(self) -> tuple[int, bool]:
         """Fill the buffer; return how many bytes came, and whether they end the dump."""

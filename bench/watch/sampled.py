@@ -1,0 +1,168 @@
+"""The sampled watch: a dump of the kernel's table of sockets at each look, and what its counters add.
+
+It needs no rights. What this host closed first is counted exactly, since it stays in TIME_WAIT; of what the
+peer closed it sees those connections that a dump happened to show, and says "at least". A look costs half
+a microsecond for each socket, so that many sockets want long intervals: `shortest_interval_s`.
+"""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import LabError
+from bench.observe.sock_diag import (
+    CLOSE_WAIT,
+    CONNECTED,
+    ESTABLISHED,
+    LISTEN,
+    ROW_WORDS,
+    SYN_SENT,
+    TCP_INFO_EXTENSION,
+    TIME_WAIT,
+    SockDiag,
+    socket_rows,
+)
+from bench.observe.tcp_info import decode_info
+from bench.watch import sampled_notes
+from bench.watch.attribution import Attribution
+from bench.watch.columns import backlogs, matches, socket_columns
+from bench.watch.counters import NamespaceCounters, Reading
+from bench.watch.difference import difference
+from bench.watch.dump import Connections, Dump
+from bench.watch.dump_reader import KnownPorts, read_dump
+from bench.watch.hops import Seen, hop_snapshots
+from bench.watch.model import HostState, Snapshot, Source
+from bench.watch.reconciliation import Reconciliation
+from bench.watch.scope import Scope
+
+COST_SHARE = 0.02
+"""Of a core, that a watch takes at the most where its interval is `shortest_interval_s`."""
+_IDLE_SHARE = 0.004
+_MOST_IDLE = 20_000
+"""Connections beyond which their idle times are not asked for: an answer of 400 bytes each."""
+_HELD = tuple(state for state in CONNECTED if state != TIME_WAIT)
+_MOST_TRIES = 5
+"""Looks for a process' peers while none is known: a short connection is seldom caught."""
+
+
+class SampledWatch:
+    """Watches the connections of a scope. States: open, closed. Not for several threads at once.
+
+    The first interval begins when this is made. LabError where the system does not list its sockets.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        try:
+            self._counters = scope.call(NamespaceCounters)
+        except OSError as error:
+            raise LabError(f"watch: no counters in /proc/net: {error.strerror}; it needs Linux") from error
+        try:
+            self._diag = scope.call(SockDiag)
+        except OSError as error:
+            self._counters.close()
+            reason = f"watch: the kernel lists no sockets (sock_diag): {error.strerror}"
+            raise LabError(f"{reason}; load its module: modprobe tcp_diag") from error
+        self._known = KnownPorts()
+        self._reconciliation = Reconciliation()
+        self._whose = Attribution(scope)
+        self._idle_due_s = 0.0
+        self._before: Dump | None = None
+        self.shortest_interval_s = 0.0
+        """The time from one snapshot to the next that keeps the watch within COST_SHARE of a core."""
+        self._before, self._reading, _ = self._look()
+        self._begun_ms = self._before.start_ms
+
+    def snapshot(self) -> Snapshot:
+        """Return what happened since the last call, or since the start."""
+        started_s = time.thread_time()
+        scope_notes = self._scope.refresh()
+        assert self._before is not None, "a watch has looked once when it is made"
+        before, reading_before = self._before, self._reading
+        dump, reading, waiting = self._look()
+        found = difference(before, dump)
+        came, came_before = reading.time_wait_came, reading_before.time_wait_came
+        growth = reading.since(reading_before)
+        settled = self._reconciliation.settle(
+            found,
+            growth,
+            None if came is None or came_before is None else came - came_before,
+            _being_opened(dump.connections) - _being_opened(before.connections),
+        )
+        idle_ms, idle_notes = self._idle(dump.connections)
+        seen = Seen(found.hops, settled, found.lifetimes, dump, idle_ms)
+        hops = hop_snapshots(seen, self._whose)
+        self._before, self._reading = dump, reading
+        cost_s = time.thread_time() - started_s
+        self.shortest_interval_s = cost_s / COST_SHARE
+        return Snapshot(
+            t_s=(dump.start_ms - self._begun_ms) / 1e3,
+            duration_s=(dump.start_ms - before.start_ms) / 1e3,
+            source=Source.SAMPLED,
+            hops=hops,
+            host_flow=growth,
+            host=_with_backlogs(reading.state, waiting),
+            notes=(
+                *scope_notes,
+                *self._whose.notes,
+                *idle_notes,
+                *sampled_notes.notes(settled, reading, growth),
+                *sampled_notes.cost(dump.sockets, cost_s, self.shortest_interval_s),
+            ),
+            cost_s=cost_s,
+        )
+
+    def close(self) -> None:
+        """Close the sockets and files that hold the namespace, but not the scope."""
+        self._diag.close()
+        self._counters.close()
+
+    def _look(self) -> tuple[Dump, Reading, dict[int, tuple[int, int]]]:
+        """Return a dump, the counters just before it, and what waits for accept() by port."""
+        listening = self._rows(LISTEN)
+        self._known.listened.update(listening, time.monotonic() * 1e3)
+        tries = 1 if self._whose.knows_peers or self._scope.pids is None else _MOST_TRIES
+        for attempt in range(tries):
+            if not self._whose.read_processes(is_again=attempt > 0):
+                break
+            self._whose.learn(listening, self._dump(_HELD))
+            if self._whose.knows_peers:
+                break
+        reading = self._counters.read()
+        self._known.port_range = reading.state.port_range
+        return self._dump(CONNECTED), reading, backlogs(listening)
+
+    def _dump(self, states: tuple[int, ...]) -> Dump:
+        return read_dump(self._diag.replies(states, socket_rows), _now_ms, self._known, self._before)
+
+    def _rows(self, state: int) -> NDArray[np.uint32]:
+        nothing = np.zeros((0, ROW_WORDS), np.uint32)
+        return np.concatenate([nothing, *(rows.copy() for rows in self._diag.replies((state,), socket_rows))])
+
+    def _idle(self, connections: Connections) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+        """Return for how long connections have been idle, in ms; NaN for all where that was asked lately."""
+        found = np.full(len(connections), np.nan)
+        asked = int(np.isin(connections.state, (ESTABLISHED, CLOSE_WAIT)).sum())
+        if asked > _MOST_IDLE:
+            return found, (f"{asked:,} connections: their idle times are not read, for what that would cost",)
+        if asked and time.monotonic() >= self._idle_due_s:
+            before_s = time.thread_time()
+            for info in self._diag.replies((ESTABLISHED, CLOSE_WAIT), decode_info, TCP_INFO_EXTENSION):
+                at, is_known = matches(connections.tuples, socket_columns(info.rows).tuples)
+                found[at[is_known]] = info.idle_ms[is_known]
+            self._idle_due_s = time.monotonic() + (time.thread_time() - before_s) / _IDLE_SHARE
+        return found, ()
+
+
+def _being_opened(connections: Connections) -> int:
+    return int((connections.state == SYN_SENT).sum())
+
+
+def _with_backlogs(state: HostState, waiting: dict[int, tuple[int, int]]) -> HostState:
+    return replace(state, syn_backlogs=waiting)
+
+
+def _now_ms() -> float:
+    return time.monotonic() * 1e3
