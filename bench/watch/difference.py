@@ -95,7 +95,7 @@ def new_arrivals(before: Dump, now: Dump) -> Arrivals:
 
 
 def _orphans(connections: Connections) -> int:
-    """Return how many wait for the peer's FIN without a process: in the table of TIME_WAIT (tcp_time_wait)."""
+    """Return how many wait for the peer's FIN, held by no process: in the table of those that wait."""
     return int(((connections.state == FIN_WAIT2) & (connections.inode == 0)).sum())
 
 

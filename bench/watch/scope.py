@@ -40,6 +40,7 @@ class Scope:
         thread: ThreadPoolExecutor | None = None,
         path: Path | None = None,
         family: Family | None = None,
+        elsewhere: int = 0,
     ) -> None:
         self.name = name
         """In words, as in "network namespace blue"."""
@@ -48,6 +49,7 @@ class Scope:
         self._thread = thread
         self._path = path
         self._family = family
+        self._elsewhere = elsewhere
 
     @property
     def pids(self) -> frozenset[int] | None:
@@ -59,6 +61,11 @@ class Scope:
         notes: list[str] = []
         if self._family is not None:
             notes += self._family.refresh()
+        if self._elsewhere:
+            notes.append(
+                f"{self.name}: {self._elsewhere} of them live in other network namespaces, which are not"
+                " watched: name one by --pid"
+            )
         if self._path is not None and _inode(self._path) != self.netns_inode:
             notes.append(f"{self.name} was removed: what is left in it is still watched")
         return tuple(notes)
@@ -134,18 +141,26 @@ def _open_namespace(name: str) -> Scope:
 
 
 def _open_family(flag: str, family: Family) -> Scope:
-    """Open the namespace of the first of the processes, of which all are watched that share it."""
+    """Open the namespace in which processes live: this one, or that of the first of them."""
+    places: dict[int, int] = {}
+    is_hidden = False
     for pid in sorted(family.pids):
-        path = Path(f"/proc/{pid}/ns/net")
         try:
-            inode = os.stat(path).st_ino
-        except PermissionError:
-            # Another user's process. Where it lives is not shown; mostly it is here.
-            return Scope(family.what, _inode(_OWN), family=family)
+            places[pid] = os.stat(f"/proc/{pid}/ns/net").st_ino
+        except PermissionError:  # another user's
+            is_hidden = True
         except OSError:  # it has just ended
             continue
-        return Scope(family.what, inode, thread=_enter(path, inode, flag), family=family)
-    raise PlanError(f"{flag}: its process ended, or is not to be seen from here; see `ps -e`")
+    own = _inode(_OWN)
+    if own in places.values() or (is_hidden and not places):
+        # Where a process lives whose namespace is not shown is mostly here.
+        return Scope(family.what, own, family=family, elsewhere=sum(each != own for each in places.values()))
+    if not places:
+        raise PlanError(f"{flag}: its process ended, or is not to be seen from here; see `ps -e`")
+    pid, inode = next(iter(places.items()))
+    thread = _enter(Path(f"/proc/{pid}/ns/net"), inode, flag)
+    elsewhere = sum(each != inode for each in places.values())
+    return Scope(family.what, inode, thread=thread, family=family, elsewhere=elsewhere)
 
 
 def _enter(path: Path, inode: int, flag: str) -> ThreadPoolExecutor | None:
