@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.observe.sock_diag import SYN_RECV, SYN_SENT
 from bench.watch.columns import U64, Columns, Mask, concatenated
 
-MARGIN_MS = 500.0
+MARGIN_MS = 800.0
 """How much the time at which a socket came to TIME_WAIT may be off: the kernel's tick, a reader that waited.
 
 A port is used again after a second at the earliest (net.ipv4.tcp_tw_reuse_delay), which this tells apart.

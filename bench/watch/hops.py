@@ -39,7 +39,7 @@ _FLOWS = ("opened", "closed_here", "closed_there", "ended_unknown", "failed_open
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class HopInterval:
     """What an interval comes to, a row for each of `hops`."""
 
     hops: HopColumns
@@ -50,7 +50,7 @@ class Seen:
     """Of each connection of the dump; NaN where it was not asked for."""
 
 
-def hop_snapshots(seen: Seen, whose: Attribution) -> tuple[HopSnapshot, ...]:
+def hop_snapshots(seen: HopInterval, whose: Attribution) -> tuple[HopSnapshot, ...]:
     """Return the hops on which there is something or was, those of the scope and those of nobody."""
     owners = whose.owners(seen.hops)
     held = whose.held(seen.dump.connections)
@@ -83,7 +83,7 @@ class _Table:
         return total
 
 
-def _table(seen: Seen, which: Mask, sockets: Mask | None, *, has_flows: bool) -> _Table:
+def _table(seen: HopInterval, which: Mask, sockets: Mask | None, *, has_flows: bool) -> _Table:
     """Return the counts of the hops `which`, of their connections those in `sockets` only."""
     rows = len(seen.hops)
     live = seen.dump.connections
@@ -114,7 +114,7 @@ def _table(seen: Seen, which: Mask, sockets: Mask | None, *, has_flows: bool) ->
     )
 
 
-def _ports_used(seen: Seen, live: Connections, which: Mask) -> Counts:
+def _ports_used(seen: HopInterval, live: Connections, which: Mask) -> Counts:
     """Return the ports in use on each hop, from that address of this host from which they are most."""
     ones = count_places(live.place, live.hop, None, live.in_range)
     places = merge_places([ones, seen.dump.waits.take(which[matches(seen.hops.hop, seen.dump.waits.hop)[0]])])
@@ -146,7 +146,7 @@ class _Samples:
         return tuple(round(value, 3) for value in found)
 
 
-def _snapshots(table: _Table, seen: Seen, whose: Attribution, is_unattributed: bool) -> Iterator[HopSnapshot]:
+def _snapshots(table: _Table, seen: HopInterval, whose: Attribution, is_unattributed: bool) -> Iterator[HopSnapshot]:
     weight = table.weight
     # The heaviest first; of equals those with the lower number, so that they are the same each time.
     order = np.argsort(-weight, kind="stable")[: int((weight > 0).sum())]

@@ -32,7 +32,7 @@ from bench.watch.counters import NamespaceCounters, Reading
 from bench.watch.difference import difference
 from bench.watch.dump import Connections, Dump
 from bench.watch.dump_reader import KnownPorts, read_dump
-from bench.watch.hops import Seen, hop_snapshots
+from bench.watch.hops import HopInterval, hop_snapshots
 from bench.watch.model import HostState, Snapshot, Source
 from bench.watch.reconciliation import Reconciliation
 from bench.watch.scope import Scope
@@ -92,7 +92,7 @@ class SampledWatch:
             _being_opened(dump.connections) - _being_opened(before.connections),
         )
         idle_ms, idle_notes = self._idle(dump.connections)
-        seen = Seen(found.hops, settled, found.lifetimes, dump, idle_ms)
+        seen = HopInterval(found.hops, settled, found.lifetimes, dump, idle_ms)
         hops = hop_snapshots(seen, self._whose)
         self._before, self._reading = dump, reading
         cost_s = time.thread_time() - started_s

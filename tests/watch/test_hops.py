@@ -11,7 +11,7 @@ from bench.watch.attribution import Attribution
 from bench.watch.difference import difference
 from bench.watch.dump import Dump
 from bench.watch.dump_reader import KnownPorts, read_dump
-from bench.watch.hops import Seen, hop_snapshots
+from bench.watch.hops import HopInterval, hop_snapshots
 from bench.watch.model import OTHER_PEERS, Direction, HopFlow, HopSnapshot, HostFlow, PeerHop
 from bench.watch.processes import HeldSockets
 from bench.watch.reconciliation import Reconciliation
@@ -65,11 +65,11 @@ def snapshots(
     }
 
 
-def seen(before: Dump, now: Dump) -> Seen:
+def seen(before: Dump, now: Dump) -> HopInterval:
     found = difference(before, now)
     settled = Reconciliation().settle(found, HostFlow(), None, 0)
     idle_ms = np.where(now.connections.state == ESTABLISHED, 1500.0, np.nan)
-    return Seen(found.hops, settled, found.lifetimes, now, idle_ms)
+    return HopInterval(found.hops, settled, found.lifetimes, now, idle_ms)
 
 
 def out(port: int, state: int, peer: str = "10.0.0.2", inode: int = 0, source: str = "10.0.0.1") -> bytes:

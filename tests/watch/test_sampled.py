@@ -250,6 +250,31 @@ end()
 
 
 @needs.in_namespaces
+def test_looks_while_connections_come_and_go_count_each_of_them_once(drive: Drive) -> None:
+    found = drive(
+        IN_LAB
+        + """
+def many():
+    for _ in range(600):
+        open_and_end("here")
+
+going = threading.Thread(target=many)
+going.start()
+looks = []
+while going.is_alive():
+    looks.append(watch.snapshot())
+looks.append(watch.snapshot())
+flows = [hop.flow for look in looks for hop in look.hops]
+sums = [sum(getattr(flow, name) for flow in flows) for name in ("opened", "closed_here")]
+say(looks[-1], looks=len(looks), sums=sums)
+end()
+"""
+    )
+    assert found["looks"] > 2
+    assert found["sums"] == [600, 600]
+
+
+@needs.in_namespaces
 def test_between_two_peers_what_was_not_seen_is_named_to_neither(drive: Drive) -> None:
     found = drive(
         IN_LAB
