@@ -72,7 +72,12 @@ class SampledWatch:
         self._before: Dump | None = None
         self.shortest_interval_s = 0.0
         """The time from one snapshot to the next that keeps the watch within COST_SHARE of a core."""
-        self._before, self._reading, _ = self._look()
+        self._known.port_range = self._counters.read().state.port_range
+        try:
+            self._before, self._reading, _ = self._look()
+        except BaseException:
+            self.close()
+            raise
         self._begun_ms = self._before.start_ms
 
     def snapshot(self) -> Snapshot:
