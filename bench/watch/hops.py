@@ -146,7 +146,9 @@ class _Samples:
         return tuple(round(value, 3) for value in found)
 
 
-def _snapshots(table: _Table, seen: HopInterval, whose: Attribution, is_unattributed: bool) -> Iterator[HopSnapshot]:
+def _snapshots(
+    table: _Table, seen: HopInterval, whose: Attribution, is_unattributed: bool
+) -> Iterator[HopSnapshot]:
     weight = table.weight
     # The heaviest first; of equals those with the lower number, so that they are the same each time.
     order = np.argsort(-weight, kind="stable")[: int((weight > 0).sum())]
