@@ -67,9 +67,9 @@ class SocketColumns(Columns):
     """The messages' heads; they may lie in the buffer of the dump, which is filled anew."""
 
     @property
-    def expires_ms(self) -> NDArray[np.uint32]:
-        """Return for how long sockets in TIME_WAIT stay."""
-        return self.rows[:, _EXPIRES_WORD].copy()
+    def stays_ms(self) -> NDArray[np.float64]:
+        """Return for how long sockets in TIME_WAIT will stay."""
+        return self.rows[:, _EXPIRES_WORD].astype(np.float64)
 
     @property
     def inode(self) -> NDArray[np.uint32]:
@@ -141,7 +141,8 @@ def address_numbers(words: NDArray[np.uint32], is_v4: Mask) -> U64:
 def is_loopback(addresses: U64) -> Mask:
     """Return which addresses are of 127.0.0.0/8 (RFC 1122, section 3.2.1.3) or ::1."""
     first = addresses.astype(np.uint32)[:, None].view(np.uint8)[:, 0]
-    return ((addresses < _V4_END) & (first == 127)) | (addresses == _LOOPBACK_V6)
+    found: Mask = ((addresses < _V4_END) & (first == 127)) | (addresses == _LOOPBACK_V6)
+    return found
 
 
 def hop_numbers(peer: U64, port: NDArray[np.uint16], is_incoming: Mask) -> U64:

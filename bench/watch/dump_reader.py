@@ -134,7 +134,7 @@ def read_dump(
             live.append(sockets.take(~is_waiting))
             sockets = sockets.take(is_waiting)
         if len(sockets):
-            waiting.add(_place(sockets, known), now_ms - _STAYS_MS + sockets.expires_ms, since_ms)
+            waiting.add(_place(sockets, known), now_ms - _STAYS_MS + sockets.stays_ms, since_ms)
     end_ms = clock_ms()
     late, alive = concatenated(waiting.late), concatenated(live)
     known.add_addresses(np.unique(np.concatenate((late.local, alive.local))))
@@ -184,6 +184,7 @@ def _connections(
     """Return the connections with their hops; those that the last dump showed keep what was known of them."""
     tuples, order = np.unique(sockets.tuples, return_index=True)
     placed = _place(sockets.take(order), known)
+    hops = placed.hops()
     found = Connections(
         tuples,
         placed.sockets.other_ends,
@@ -196,13 +197,13 @@ def _connections(
         is_born=np.full(len(tuples), before is not None),
     )
     if before is None or not len(before.connections):
-        return found, placed.hops()
+        return found, hops
     old = before.connections
     at, was_there = matches(old.tuples, tuples)
     was_there &= is_same(old.inode[at], found.inode)
     for name in ("place", "hop", "in_range", "seen_ms", "is_born"):
         getattr(found, name)[was_there] = getattr(old, name)[at[was_there]]
-    return found, unique_hops([placed.hops(), before.hops])
+    return found, unique_hops([hops, before.hops])
 
 
 def is_same(before: NDArray[np.uint32], now: NDArray[np.uint32]) -> Mask:

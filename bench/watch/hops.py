@@ -28,6 +28,8 @@ from bench.watch.reconciliation import Settled
 MOST_HOPS = 1000
 _MOST_OTHERS = 100
 """Ports that what is left over is told apart by; beyond these it has port 0."""
+_ACTIVE_WEIGHT = 10
+"""Of a connection and of an event, beside 1 of a socket in TIME_WAIT."""
 _SAMPLE = 64
 _STATES = {
     "established": (ESTABLISHED,),
@@ -78,9 +80,10 @@ class _Table:
 
     @property
     def weight(self) -> Counts:
-        """Return what makes a hop worth to be shown: its sockets and what happened."""
-        total: Counts = np.sum([self.counts[name] for name in self.counts if name != "ports_used"], axis=0)
-        return total
+        """Return what makes a hop worth to be shown: what is open or happened, and less, what waits."""
+        active = [column for name, column in self.counts.items() if name not in ("ports_used", "time_wait")]
+        weight: Counts = _ACTIVE_WEIGHT * np.sum(active, axis=0) + self.counts["time_wait"]
+        return weight
 
 
 def _table(seen: HopInterval, which: Mask, sockets: Mask | None, *, has_flows: bool) -> _Table:
@@ -177,16 +180,29 @@ def _leftover(rows: NDArray[np.intp], hops: HopColumns) -> Iterator[tuple[PeerHo
 def _snapshot(
     hop: PeerHop, table: _Table, rows: NDArray[np.intp], names: tuple[str, ...], is_unattributed: bool
 ) -> HopSnapshot:
-    sums = {name: int(column[rows].sum()) for name, column in table.counts.items()}
-    sums["ports_used"] = int(table.counts["ports_used"][rows].max())
-    flow = {name: sums[name] for name in _FLOWS}
-    state = {name: count for name, count in sums.items() if name not in flow}
-    return HopSnapshot(
-        hop,
-        HopFlow(**flow, lifetimes_s=table.lifetimes_s.of(rows)),
-        HopState(**state, idle_s=table.idle_s.of(rows), ages_s=table.ages_s.of(rows), processes=names),
-        is_unattributed,
+    def total(name: str) -> int:
+        return int(table.counts[name][rows].sum())
+
+    flow = HopFlow(
+        opened=total("opened"),
+        closed_here=total("closed_here"),
+        closed_there=total("closed_there"),
+        ended_unknown=total("ended_unknown"),
+        failed_opens=total("failed_opens"),
+        lifetimes_s=table.lifetimes_s.of(rows),
     )
+    state = HopState(
+        established=total("established"),
+        time_wait=total("time_wait"),
+        close_wait=total("close_wait"),
+        syn_sent=total("syn_sent"),
+        fin_wait=total("fin_wait"),
+        ports_used=int(table.counts["ports_used"][rows].max()),
+        idle_s=table.idle_s.of(rows),
+        ages_s=table.ages_s.of(rows),
+        processes=names,
+    )
+    return HopSnapshot(hop, flow, state, is_unattributed)
 
 
 def _direction(is_incoming: bool) -> Direction:

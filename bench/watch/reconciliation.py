@@ -61,23 +61,24 @@ class Reconciliation:
         closed_there = found.closed_there + np.maximum(0, found.uncertain - doubtful)
         unknown = np.minimum(found.uncertain, doubtful)
         doubtful = max(0, doubtful - int(found.uncertain.sum()))
-        unseen = [0, 0]
-        for row, (hidden, side) in enumerate(((hidden_out, ~is_incoming), (hidden_in, is_incoming))):
-            hops = np.flatnonzero(side)
+        unseen = {False: 0, True: 0}
+        for side, hidden in ((False, hidden_out), (True, hidden_in)):
+            hops = np.flatnonzero(is_incoming == side)
             if len(hops) == 1:
                 opened[hops] += hidden
                 closed_there[hops] += max(0, hidden - doubtful)
                 unknown[hops] += min(hidden, doubtful)
             else:
-                unseen[row] = hidden
+                unseen[side] = hidden
         return Settled(
             opened,
             closed_here,
             closed_there,
             unknown,
             found.failed,
-            *unseen,
-            missed if not shares.any() else 0,
+            unseen_outgoing=unseen[False],
+            unseen_incoming=unseen[True],
+            unseen_waits=missed,
         )
 
 

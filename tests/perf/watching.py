@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bench import lab
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=5_000)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--interval", type=float, default=0)
-    roles = {"serve": _serve, "fill": _fill, "churn": _churn, "watch": _watch}
+    roles: dict[str, Callable[..., None]] = {"serve": _serve, "fill": _fill, "churn": _churn, "watch": _watch}
     if len(sys.argv) > 1 and sys.argv[1] in roles:
         roles[sys.argv[1]](*sys.argv[2:])
         return

@@ -25,7 +25,11 @@ def found(*hops: str, came: int = 0, **columns: list[int]) -> Difference:
             np.zeros(rows, np.uint16),
             np.zeros((rows, 4), np.uint32),
         ),
-        *(column(name) for name in ("opened", "closed_here", "closed_there", "uncertain", "failed")),
+        opened=column("opened"),
+        closed_here=column("closed_here"),
+        closed_there=column("closed_there"),
+        uncertain=column("uncertain"),
+        failed=column("failed"),
         lifetimes=Lifetimes(np.zeros(0, np.intp), np.zeros(0)),
         came=came,
     )

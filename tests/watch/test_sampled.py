@@ -25,12 +25,14 @@ pytestmark = needs.on_linux
 Drive = Callable[..., Any]
 
 
-@pytest.fixture(params=["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+@pytest.fixture(params=["127.0.0.1", "::1", "::"])
 def listener(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
+    """Return a listener of IPv4, of IPv6, and of both, to which clients of IPv4 come."""
     family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
+    is_both = request.param == "::"
     try:
-        found = socket.create_server((request.param, 0), family=family, backlog=128)
-    except OSError:
+        found = socket.create_server((request.param, 0), family=family, backlog=128, dualstack_ipv6=is_both)
+    except (OSError, ValueError):
         needs.skip(request.param, "sysctl net.ipv6.conf.lo.disable_ipv6=0")
     with found:
         yield found
@@ -44,9 +46,15 @@ def watch() -> Iterator[SampledWatch]:
         found.close()
 
 
+def address(listener: socket.socket) -> tuple[str, int]:
+    """Return where clients go to."""
+    host, port = listener.getsockname()[:2]
+    return "127.0.0.1" if host == "::" else host, port
+
+
 def exchange(listener: socket.socket, *, client_closes: bool) -> None:
     """Open a connection and close it in order, the client or the server first."""
-    near = socket.create_connection(listener.getsockname()[:2])
+    near = socket.create_connection(address(listener))
     far, _ = listener.accept()
     first, second = (near, far) if client_closes else (far, near)
     first.shutdown(socket.SHUT_WR)
@@ -57,8 +65,7 @@ def exchange(listener: socket.socket, *, client_closes: bool) -> None:
 
 
 def hop(snapshot: Snapshot, direction: Direction, listener: socket.socket) -> HopSnapshot:
-    host, port = listener.getsockname()[:2]
-    wanted = PeerHop(direction, host.removeprefix("::ffff:"), port)
+    wanted = PeerHop(direction, *address(listener))
     (found,) = (each for each in snapshot.hops if each.hop == wanted)
     return found
 
@@ -87,7 +94,7 @@ def test_both_ends_of_connections_on_this_host_are_counted(
 def test_what_there_is_on_a_hop_is_what_was_left_open(watch: SampledWatch, listener: socket.socket) -> None:
     pairs = []
     for _ in range(5):
-        near = socket.create_connection(listener.getsockname()[:2])
+        near = socket.create_connection(address(listener))
         pairs.append((near, listener.accept()[0]))
     pairs[0][1].shutdown(socket.SHUT_WR)
     assert pairs[0][0].recv(1) == b""
@@ -101,7 +108,7 @@ def test_what_there_is_on_a_hop_is_what_was_left_open(watch: SampledWatch, liste
 
 
 def test_a_hop_names_the_process_that_holds_its_sockets(listener: socket.socket) -> None:
-    with socket.create_connection(listener.getsockname()[:2]), listener.accept()[0], open_scope() as scope:
+    with socket.create_connection(address(listener)), listener.accept()[0], open_scope() as scope:
         watch = SampledWatch(scope)
         found = watch.snapshot()
         watch.close()
@@ -111,7 +118,7 @@ def test_a_hop_names_the_process_that_holds_its_sockets(listener: socket.socket)
 
 
 def test_what_waits_for_accept_is_told_by_port(watch: SampledWatch, listener: socket.socket) -> None:
-    with socket.create_connection(listener.getsockname()[:2]):
+    with socket.create_connection(address(listener)):
         assert watch.snapshot().host.syn_backlogs[listener.getsockname()[1]] == (1, 128)
         listener.accept()[0].close()
 
@@ -179,11 +186,12 @@ assert scope.netns_inode == proxy.call(os.stat, "/proc/thread-self/ns/net").st_i
 watch = SampledWatch(scope)
 listener = backend.call(socket.create_server, (backend.front, 9000), backlog=128)
 
-def connect():
-    return proxy.call(socket.create_connection, (backend.front, 9000), 5, (proxy.sources[0], 0))
+def connect(listener=listener):
+    near = proxy.call(socket.create_connection, listener.getsockname(), 5)
+    return near, listener.accept()[0]
 
 def open_and_end(how):
-    near, far = connect(), listener.accept()[0]
+    near, far = connect()
     if how == "reset there":
         far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\\1\\0\\0\\0\\0\\0\\0\\0")
         far.close()
@@ -233,7 +241,8 @@ watch.snapshot()
 for _ in range(50):
     open_and_end(sys.argv[1])
 say(watch.snapshot())
-kept.close()
+for each in kept:
+    each.close()
 end()
 """,
         how,
@@ -280,7 +289,7 @@ def test_between_two_peers_what_was_not_seen_is_named_to_neither(drive: Drive) -
         IN_LAB
         + """
 other = backend.call(socket.create_server, (backend.front, 9001), backlog=8)
-kept = [connect(), proxy.call(socket.create_connection, (backend.front, 9001))]
+kept = [*connect(), *connect(other)]
 watch.snapshot()
 for _ in range(50):
     open_and_end("there")

@@ -59,13 +59,13 @@ def test_a_process_comes_with_its_children_as_they_are_now(
     child = int(parent.stdout.readline())
     with open_scope(pid=parent.pid) as scope:
         assert scope.name.startswith(f"process {parent.pid} (python")
-        assert scope.pids == {parent.pid, child}
+        assert scope.pids == frozenset((parent.pid, child))
         assert not scope.is_alone()
         parent.stdin.write("\n")
         parent.stdin.flush()
         assert parent.stdout.readline() == "ended\n"
         assert scope.refresh() == ()
-        assert scope.pids == {parent.pid}
+        assert scope.pids == frozenset((parent.pid,))
         parent.kill()
         parent.wait()
         (note,) = scope.refresh()
