@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bench.errors import LabError
-from bench.observe.sock_diag import SockDiag
+from bench.observe.sock_diag import CONNECTED, SockDiag
 from bench.watch import processes, sampled
 from bench.watch.model import Direction, HopSnapshot, PeerHop, Snapshot, Source
 from bench.watch.sampled import SampledWatch
@@ -28,14 +28,26 @@ Drive = Callable[..., Any]
 @pytest.fixture(params=["127.0.0.1", "::1", "::"])
 def listener(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
     """Return a listener of IPv4, of IPv6, and of both, to which clients of IPv4 come."""
-    family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
-    is_both = request.param == "::"
-    try:
-        found = socket.create_server((request.param, 0), family=family, backlog=128, dualstack_ipv6=is_both)
-    except (OSError, ValueError):
-        needs.skip(request.param, "sysctl net.ipv6.conf.lo.disable_ipv6=0")
+    found = _listen(request.param)
     with found:
         yield found
+
+
+def _listen(host: str) -> socket.socket:
+    """Return a listener on a port that no socket remembers."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    diag = SockDiag()
+    try:
+        while True:
+            found = socket.create_server((host, 0), family=family, backlog=128, dualstack_ipv6=host == "::")
+            old, port = diag.dump(CONNECTED), found.getsockname()[1]
+            if not ((old.local_port == port) | (old.remote_port == port)).any():
+                return found
+            found.close()
+    except (OSError, ValueError):
+        needs.skip(host, "sysctl net.ipv6.conf.lo.disable_ipv6=0")
+    finally:
+        diag.close()
 
 
 @pytest.fixture
