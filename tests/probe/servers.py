@@ -232,7 +232,7 @@ SERVERS = (
     RealServer("uvicorn", _uvicorn, (5, 5), option="--timeout-keep-alive", package="uvicorn"),
     RealServer("hypercorn", _hypercorn, (5, 5), option="--keep-alive", package="hypercorn"),
     RealServer("waitress", _waitress, (120, 150), 2.0, option="--channel-timeout", package="waitress"),
-    RealServer("aiohttp", _aiohttp, None, 1.0, option="keepalive_timeout", package="aiohttp"),
+    RealServer("aiohttp", _aiohttp, (75, 76), 1.0, option="keepalive_timeout", package="aiohttp"),
     RealServer("nginx", _nginx, (75, 75), option="keepalive_timeout", program="nginx"),
     RealServer("haproxy", _haproxy, None, option="timeout http-keep-alive", program="haproxy"),
     RealServer("caddy", _caddy, (300, 300), option="timeouts idle", program="caddy"),
