@@ -12,8 +12,7 @@ from nginx import versions
 from nginx.errors import NginxConfigError
 from nginx.finding import Finding, FindingJson, PlaceJson, Severity
 from nginx.hits import RuleHits, merge_findings
-from nginx.loading.includes import Configuration
-from nginx.loading.inputs import find_inputs
+from nginx.loading.inputs import ConfigInput, find_inputs
 from nginx.model import Model, build_model
 from nginx.rules import CheckSettings, RuleContext
 from nginx.server_names import server_name
@@ -178,18 +177,35 @@ def check(
         NginxConfigError: the configuration cannot be read.
         VersionError: a version cannot be parsed.
     """
-    for version in nginx_versions:
-        versions.parse(version)
-    reasons = dict(nginx_versions) if isinstance(nginx_versions, Mapping) else {}
-    result, found = CheckResult(tuple(dict.fromkeys(nginx_versions)), reasons), list[Finding]()
+    result, found = _no_result(nginx_versions), list[Finding]()
     for each in find_inputs(Path(path), root, extra_files, text):
         configuration, sources = each.read()
-        findings = _check_one(configuration, result, settings or CheckSettings())
+        findings = _check_one(build_model(configuration), result, settings or CheckSettings())
         finder = SpanFinder(configuration, sources.text)
         found += findings
         result.spans.update((each, span) for each in findings if (span := finder.span(each)))
     result.add(found)
     return result
+
+
+def check_texts(
+    texts: Mapping[str, str], nginx_versions: Mapping[str, str], settings: CheckSettings
+) -> tuple[CheckResult, Model]:
+    """Return verdicts and findings for one configuration, and its model, whose passes are in the same order.
+
+    Args:
+        texts: the texts of its files by path, the main file first; no other file is read.
+        nginx_versions: the nginx versions to judge for, each with why.
+        settings: what the sizing rules need to know.
+
+    Raises:
+        VersionError: a version cannot be parsed.
+    """
+    result = _no_result(nginx_versions)
+    configuration, _ = ConfigInput(next(iter(texts)), dump=texts).read()
+    model = build_model(configuration)
+    result.add(_check_one(model, result, settings))
+    return result, model
 
 
 def load_model(
@@ -230,9 +246,16 @@ def load_models(
         yield build_model(configuration)
 
 
-def _check_one(configuration: Configuration, result: CheckResult, settings: CheckSettings) -> list[Finding]:
+def _no_result(nginx_versions: Sequence[str] | Mapping[str, str]) -> CheckResult:
+    """Return an empty result for versions; VersionError where one cannot be parsed."""
+    for version in nginx_versions:
+        versions.parse(version)
+    reasons = dict(nginx_versions) if isinstance(nginx_versions, Mapping) else {}
+    return CheckResult(tuple(dict.fromkeys(nginx_versions)), reasons)
+
+
+def _check_one(model: Model, result: CheckResult, settings: CheckSettings) -> list[Finding]:
     """Add the verdicts on a configuration to a result, and return what is found."""
-    model = build_model(configuration)
     parsed = {version: versions.parse(version) for version in result.versions}
     oldest = min(parsed.values())
     contexts = {name: RuleContext(model, version, settings, oldest) for name, version in parsed.items()}
@@ -249,6 +272,6 @@ def _check_one(configuration: Configuration, result: CheckResult, settings: Chec
                 accepted=frozenset(version for version, found in hits.items() if found.accepts(each)),
             )
         )
-    result.files += configuration.files
+    result.files += model.configuration.files
     result.upstreams |= set(model.names.upstreams)
     return list(merge_findings(hits))
