@@ -5,6 +5,7 @@ user, who could name any program and any module to load.
 """
 
 import os
+import re
 import stat
 import subprocess
 
@@ -13,6 +14,7 @@ from bench.watch.nginx_here.roots import ProcessRoot
 from nginx.loading.dumps import split_dumps
 
 _TIMEOUT_S = 10.0
+_ERROR = re.compile(r"\[emerg\] (?:\d+#\d+: )?(.+)")
 
 
 class DumpError(Exception):
@@ -36,17 +38,15 @@ def dumped_texts(master: NginxMaster, root: ProcessRoot, conf: str) -> dict[str,
         raise DumpError(f"nginx -T does not run: {error}") from error
     dumps = split_dumps(done.stdout.decode("utf-8", "replace"))
     if done.returncode != 0 or not dumps:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise DumpError(f"nginx -T fails: {lines[-1] if lines else f'exit code {done.returncode}'}")
+        said = _ERROR.search(done.stderr.decode("utf-8", "replace"))
+        raise DumpError(f"nginx -T fails: {said[1] if said else f'exit code {done.returncode}'}")
     return dumps[0]
 
 
 def _program(master: NginxMaster, root: ProcessRoot, conf: str) -> str:
     """Return the path of the program; DumpError where it is not to be run."""
-    if not root.is_own:
-        raise DumpError(
-            "nginx -T would have to run in its container; --container and a shell there can do that"
-        )
+    if not root.is_same_file(conf):
+        raise DumpError("nginx -T is not run: it would read another file than nginx in its container")
     if root.reader.uid not in {0, os.geteuid()}:
         raise DumpError("nginx -T is not run: its master belongs to another user")
     try:

@@ -7,6 +7,7 @@ ngx_master_process_cycle() in src/os/unix), so that an argument ends where the n
 import os
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -52,17 +53,23 @@ class NginxMaster:
 
 def find_masters(pids: Collection[int] | None = None) -> list[NginxMaster]:
     """Return the nginx of this host, by pid; of `pids` only those that, or whose workers, are among them."""
-    found = []
+    called: dict[int, tuple[NginxArguments, list[int]]] = {}
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
         try:
             arguments = parse_command_line(Path(f"/proc/{pid}/cmdline").read_bytes())
-            if arguments is None:
-                continue
-            children = _children(pid)
-            if pids is None or not {pid, *children}.isdisjoint(pids):
-                found.append(_master(pid, arguments, children))
+            if arguments is not None:
+                called[pid] = arguments, _children(pid)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # it ended, or /proc hides it (hidepid in proc(5))
+    # A worker has the title of its master until it has its own. In an upgrade of the program (USR2) a master
+    # is another one's child too, and has workers.
+    below = {child for _, children in called.values() for child in children}
+    untitled = {pid for pid in below & called.keys() if not called[pid][1]}
+    found = []
+    for pid, (arguments, children) in called.items():
+        if pid not in untitled and (pids is None or not {pid, *children}.isdisjoint(pids)):
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                found.append(_master(pid, arguments, children))
     return found
 
 

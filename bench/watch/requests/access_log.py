@@ -46,7 +46,7 @@ class AccessLogSource:
         text, notes = self._tail.read()
         fitting = self._format.find_lines(text)
         lines = Counter(fitting)
-        counts: dict[CountedHop, Counts] = defaultdict(Counts)
+        counts: dict[CountedHop, Counts] = defaultdict(lambda: Counts(0, 0))
         unserved = 0
         for groups, times in lines.items():
             line = self._format.describe(groups)

@@ -81,7 +81,9 @@ class HAProxyReader:
             info = parse_info(self._command(self._sock, "show info", deadline))
             return info, self._command(self._sock, _SHOW_STAT, deadline)
         except ConnectionError as error:
-            raise SourceError("ends the connection", "name the address of its `stats socket`") from error
+            raise SourceError(
+                "ends the connection without an answer", "name the address of its `stats socket`"
+            ) from error
 
     def _command(self, sock: socket.socket, command: str, deadline: Deadline) -> str:
         """Return the answer to a command; ConnectionError where the connection ends."""

@@ -67,7 +67,7 @@ class NoPageError(SourceError):
 class PageReader:
     """Fetches pages of one server. States: not connected, connected.
 
-    `opened` counts its connections, `sent` its requests, answered or not.
+    `opened` counts its connections, `sent` its requests, but for those that a kept connection did not take.
     """
 
     def __init__(self, address: tuple[str, int] | Path) -> None:
@@ -91,6 +91,7 @@ class PageReader:
                 self.close()
                 if not was_kept:
                     raise
+                self.sent -= 1  # it came too late: the server had closed the connection
                 return self._exchange(path, most_bytes, deadline)
         except NoPageError:
             raise

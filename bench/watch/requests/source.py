@@ -41,4 +41,6 @@ def reason_of(error: OSError) -> str:
         return "gives no answer within 1 s"
     if isinstance(error, ConnectionRefusedError):
         return "refuses the connection"
+    if isinstance(error, ConnectionError):
+        return "ends the connection without an answer"
     return f"cannot be read: {error.strerror or error}"

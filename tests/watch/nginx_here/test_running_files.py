@@ -19,6 +19,7 @@ MAIN = "/opt/web/conf/nginx.conf"
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Return a root with a main file and some others."""
+    tmp_path.chmod(0o755)
     texts = {
         MAIN: "http {\n  include mime.types;\n  include sites/*.conf;\n  include /srv/more.conf;\n}\n",
         "/opt/web/conf/mime.types": "types { }\n",

@@ -25,17 +25,13 @@ class ScriptedServer:
     answers: list[bytes]
     end: bytes
     listener: socket.socket
+    where: str
+    """HOST:PORT, or a path."""
     closes: bool = False
     """It ends each connection behind one answer."""
     requests: list[bytes] = field(default_factory=list)
     accepted: int = 0
     _open: list[socket.socket] = field(default_factory=list)
-
-    @property
-    def where(self) -> str:
-        """Return HOST:PORT."""
-        host, port = self.listener.getsockname()
-        return f"{host}:{port}"
 
     def serve(self) -> None:
         while True:
@@ -78,7 +74,8 @@ def scripted(
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
         listener.listen()
-    server = ScriptedServer(list(answers), end, listener, closes)
+    where = "{}:{}".format(*listener.getsockname()) if path is None else str(path)
+    server = ScriptedServer(list(answers), end, listener, where, closes)
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:

@@ -150,10 +150,12 @@ def test_real_nginx_with_a_server_that_is_down(tmp_path: Path) -> None:
         "[$upstream_addr] [$upstream_status] [$upstream_connect_time] $server_port"
     )
     with real.serving(real.http_exchange) as server:
+        host, _, port = server.address.partition(":")
         http_block = (
-            f"log_format up '{log_format}'; access_log {log} up; upstream app {{"
+            f"log_format up '{log_format}'; upstream app {{"
             f" server 127.0.0.1:{down} max_fails=0; server {server.address}; }}\n"
-            "server { listen SOCKET; location / { proxy_pass http://app; proxy_http_version 1.1; "
+            f"server {{ access_log {log} up;\n"
+            "listen SOCKET; location / { proxy_pass http://app; proxy_http_version 1.1; "
             'proxy_set_header Connection ""; } location /own { return 204; } }'
         )
         program = next(iter(real.programs().values()))
@@ -163,7 +165,6 @@ def test_real_nginx_with_a_server_that_is_down(tmp_path: Path) -> None:
             assert set(real.request(listening, "/own", count=2)) == {204}
             found = flows(source)
             source.close()
-    host, _, port = server.address.partition(":")
     tries = next(each[3] for each in found if each[1] == down)
     assert found == {
         (INCOMING, None, None, 8, 0, 2),

@@ -185,9 +185,19 @@ def running(folder: Path, upstream: str) -> Iterator[tuple[int, int]]:
         with socket.create_server(("127.0.0.1", 0)) as free:
             ports.append(free.getsockname()[1])
     config = folder / "envoy.json"
-    config.write_text(json.dumps(_config(*ports, upstream)))
+    front, admin = ports
+    config.write_text(json.dumps(_config(front, admin, upstream)))
     program = programs.find("envoy").path
-    command = [program, "-c", config, "--concurrency", "1", "--disable-hot-restart", "--log-level", "off"]
+    command: list[str | Path] = [
+        program,
+        "-c",
+        config,
+        "--concurrency",
+        "1",
+        "--disable-hot-restart",
+        "--log-level",
+        "off",
+    ]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + _PATIENCE_S
@@ -195,7 +205,7 @@ def running(folder: Path, upstream: str) -> Iterator[tuple[int, int]]:
                 assert process.poll() is None
                 assert time.monotonic() < deadline, "Envoy does not listen"
                 time.sleep(0.01)
-            yield ports[0], ports[1]
+            yield front, admin
         finally:
             process.kill()
 

@@ -162,7 +162,7 @@ def test_a_kept_connection_that_ended_is_made_anew() -> None:
 def test_a_server_that_is_another(tmp_path: Path) -> None:
     with (
         scripted([b""], b"\n") as other,
-        pytest.raises(ValueError, match="ends the connection; name the address"),
+        pytest.raises(ValueError, match="ends the connection without an answer; name"),
     ):
         requests.open_source(f"haproxy:{other.where}")
     with pytest.raises(ValueError, match="No such file or directory; name the address of its `stats socket`"):

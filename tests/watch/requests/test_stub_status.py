@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -78,8 +79,8 @@ def test_a_kept_connection_that_ended_is_replaced_once() -> None:
     answers = [*pages((1, 1, 1)), b"", *pages((3, 3, 8))]
     with scripted(answers) as server:
         source = requests.open_source(spec(server))
-        # Two requests and one connection of this source; the first of them got no answer.
-        assert [(flow.requests, flow.connections) for flow in source.read()] == [(5, 1)]
+        # One request and one connection of this source: what the old connection did not take is no request.
+        assert [(flow.requests, flow.connections) for flow in source.read()] == [(6, 1)]
         source.close()
         assert server.accepted == 2
 
@@ -104,7 +105,7 @@ ANSWERS = {
     http("", "404 Not Found"): "answers 404 Not Found; name the path of its counters",
     http("hello"): "answers with another page than that of stub_status",
     b"SSH-2.0-OpenSSH_9.2\r\n": "does not speak HTTP",
-    b"": "does not speak HTTP",
+    b"": "ends the connection without an answer",
     http("", "302 Found", "Location: http://elsewhere/\r\n"): "answers 302 Found",
     b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + bytes(3_000_000): "answers with more than 1 MiB",
 }
@@ -127,12 +128,12 @@ def test_a_silent_server_costs_the_time_limit_and_no_more(monkeypatch: pytest.Mo
 
 
 def test_bytes_that_come_one_by_one_do_not_prolong_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each read would find a byte in time, and the answer never ends."""
+    """Each read would find bytes in time, and the answer has no end."""
     calls = itertools.count()
 
     class Drip(http_get.Deadline):
         def bound(self, sock: socket.socket) -> None:
-            if next(calls) > 10:
+            if next(calls) > 2:  # to connect, to send, and to read the beginning
                 raise TimeoutError
             sock.settimeout(60)
 
@@ -151,7 +152,12 @@ def test_nobody_listens() -> None:
         requests.open_source(f"nginx-status:http://127.0.0.1:{port}/")
 
 
-@needs.program("nginx")
+def _has_status(program: str) -> bool:
+    told = subprocess.run([program, "-V"], capture_output=True, check=True).stderr
+    return b"http_stub_status_module" in told
+
+
+@needs.program("nginx@system")
 def test_real_nginx(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -160,6 +166,8 @@ def test_real_nginx(tmp_path: Path) -> None:
         f"server {{ listen 127.0.0.1:{port}; location = /status {{ stub_status; }} }}"
     )
     for program in real.programs().values():
+        if not _has_status(program):
+            continue  # the wheel's
         with real.running(program, tmp_path, http_block) as listening:
             source = requests.open_source(f"nginx-status:http://127.0.0.1:{port}/status")
             source.read()
