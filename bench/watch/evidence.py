@@ -76,9 +76,11 @@ class HopEvidence:
     def turned_over(self) -> int:
         """Return how many connections at least were opened and ended while it was watched.
 
-        Neither connections that stay nor old ones that end count: after a restart it is 0.
+        Neither connections that stay nor old ones that end count: after a restart it is 0. What there is may
+        be of a moment before the last events, so that there are no more than have ended.
         """
-        return max(0, self.total.opened - self.young - self.last.close_wait)
+        opened = min(self.total.opened - self.young - self.last.close_wait, self.total.ended)
+        return max(0, opened)
 
     @cached_property
     def repeated(self) -> int:

@@ -10,14 +10,19 @@ from bench import units
 from bench.watch.churn import fullest, label
 from bench.watch.evidence import HopGroup
 from bench.watch.finding import Certainty, Pattern, Urgency, WatchFinding, rate_words
-from bench.watch.flows import Closer, moments
+from bench.watch.flows import Closer, comes_back
 from bench.watch.forecast import Outlook, forecast
 from bench.watch.model import Direction, HopFlow, HopState, HostState
 
 _IDLE_S = 1.0
 """Idle for so long before a reset: the server had given it up; a server that fails resets busy ones, too."""
-_COMES_BACK = 2
-"""Separate moments of the watch: what happens in one may be a restart."""
+_CERTAINTIES = {
+    (True, True): Certainty.SURE,
+    (True, False): Certainty.LIKELY,
+    (False, True): Certainty.LIKELY,
+    (False, False): Certainty.POSSIBLE,
+}
+"""Of the idle race: by whether the connections are known to have been idle, and requests to have failed."""
 _FEWEST_FAILED = 5
 """Fewer failed connects are what one health check of a server that is down makes in some seconds."""
 _FAILED_SHARE = 0.01
@@ -37,46 +42,63 @@ def idle_race(group: HopGroup) -> WatchFinding | None:
     """Return that requests meet connections which the server has just given up; None where they do not."""
     if group.direction is Direction.INCOMING or not (group.total.reset_there or group.failed_requests):
         return None
-    resets = [_idle_resets(flow) for flow in group.flows]
+    resets = [_idle_resets(flow) for flow in group.flows] if _knows_idle(group) else _kept_resets(group)
     failed, ended = group.failed_requests, group.total.closed_there + group.total.reset_there
-    is_seen = moments(resets) >= _COMES_BACK
-    is_told = moments(group.failed_requests_each) >= _COMES_BACK and ended > 0 and group.churn_per_s == 0
+    at_s = group.first.moments_s
+    is_seen = comes_back(at_s, resets)
+    is_told = comes_back(at_s, group.failed_requests_each) and ended > 0 and group.churn_per_s == 0
     if not is_seen and not is_told:
         return None
-    idle = sorted(s for s in group.total.idle_before_reset_s if s >= _IDLE_S)
-    facts = [
-        "The server gives idle connections up, and a request that is sent at that moment fails:"
-        " a 502 of a proxy."
-    ]
-    if idle:
-        facts.insert(0, f"They had been idle for {idle[0]:.1f} to {idle[-1]:.1f} s: its idle timeout.")
-    if failed:
-        facts.append(f"{units.count(failed)} requests failed meanwhile.")
-    count = sum(resets)
-    summary = (
-        f"{units.count(count)} connections that had been idle were reset by the server."
-        if count
-        else f"The server ended {units.count(ended)} kept connections, and requests failed."
-    )
+    certainty = _CERTAINTIES[is_seen and _knows_idle(group), bool(failed)]
+    count = sum(resets) if is_seen else ended
+    what = "connections that had been idle" if _knows_idle(group) else "kept connections"
     return WatchFinding(
         Pattern.IDLE_RACE,
         Urgency.FAILING,
         label(group),
-        summary,
-        tuple(facts),
+        f"{units.count(count)} {what} were reset by the server."
+        if is_seen
+        else f"The server ended {units.count(ended)} kept connections, and requests failed.",
+        tuple(_race_facts(group)),
         "give the client's pool an idle timeout below the server's (nginx: keepalive_timeout in upstream {}),"
         " or raise the server's; `bench probe` measures it",
-        Certainty.SURE if is_seen and failed else Certainty.LIKELY,
-        "" if is_seen and failed else "a source of requests that counts those which fail",
+        certainty,
+        "" if certainty is Certainty.SURE else "a source of requests that counts those which fail",
         hops=tuple(hop.hop for hop in group.hops),
-        rate_per_s=(count or ended) / group.seconds,
+        rate_per_s=count / group.seconds,
         closes_first=group.closes_first,
     )
+
+
+def _race_facts(group: HopGroup) -> Iterator[str]:
+    idle = sorted(idle_s for idle_s in group.total.idle_before_reset_s if idle_s >= _IDLE_S)
+    if idle:
+        yield f"They had been idle for {idle[0]:.1f} to {idle[-1]:.1f} s: its idle timeout."
+    yield "The server gives idle connections up; a request that is sent at that moment fails: a proxy's 502."
+    if group.failed_requests:
+        yield f"{units.count(group.failed_requests)} requests failed meanwhile."
+
+
+def _knows_idle(group: HopGroup) -> bool:
+    return bool(group.total.idle_before_reset_s)
 
 
 def _idle_resets(flow: HopFlow) -> int:
     """Return how many idle connections the server reset: as many as the sample shows."""
     return min(flow.reset_there, sum(idle_s >= _IDLE_S for idle_s in flow.idle_before_reset_s))
+
+
+def _kept_resets(group: HopGroup) -> list[int]:
+    """Return how many connections the server reset, by snapshot, that were old enough to have been idle.
+
+    For a hop of which nobody knows how long connections were idle before a reset; others of it are idle now.
+    """
+    idle = (idle_s for hop in group.hops for state in hop.states for idle_s in state.idle_s)
+    if max(idle, default=0.0) < _IDLE_S:
+        return [0] * len(group.flows)
+    return [
+        min(flow.reset_there, sum(lived_s >= _IDLE_S for lived_s in flow.lifetimes_s)) for flow in group.flows
+    ]
 
 
 def leak(group: HopGroup) -> WatchFinding | None:

@@ -76,9 +76,10 @@ def closer(flow: HopFlow, *, is_exact: bool) -> Closer:
     return Closer.THERE if there >= _MAJORITY * known else Closer.BOTH
 
 
-def moments(counts: Sequence[int]) -> int:
-    """Return in how many separate stretches of snapshots something was counted: neighbours are one."""
-    return sum(bool(now) and not before for before, now in zip([0, *counts], counts, strict=False))
+def comes_back(moments_s: Sequence[float], counts: Sequence[int]) -> bool:
+    """Return whether something was counted at moments that are further apart than one burst lasts."""
+    at_s = [moment_s for moment_s, count in zip(moments_s, counts, strict=True) if count]
+    return bool(at_s) and at_s[-1] - at_s[0] > BURST_S
 
 
 def has_lasted(intervals: int, time_wait: int, rate: float) -> bool:

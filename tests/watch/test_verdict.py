@@ -67,13 +67,15 @@ def pool(opened: int, established: int, seconds: int = 10) -> list[Row]:
     ]
 
 
-def idle_resets(at: Sequence[int], seconds: int = 10, failed: int = 0) -> list[Row]:
+def idle_resets(at: Sequence[int], seconds: int = 10, failed: int = 0, *, is_known: bool = True) -> list[Row]:
     """Return kept connections of which one is reset, after 5 s of idling, in each of the seconds `at`."""
-    flows = [
-        HopFlow(opened=1, reset_there=1, idle_before_reset_s=(5.0,)) if now in at else HopFlow()
-        for now in range(seconds)
-    ]
-    rows = [Row((made_up.hop(UPSTREAM, flow, established=20, ages_s=(9.0,) * 20),)) for flow in flows]
+    reset = HopFlow(opened=1, reset_there=1, lifetimes_s=(7.0,))
+    if is_known:
+        reset = replace(reset, idle_before_reset_s=(5.0,))
+    rows = []
+    for now in range(seconds):
+        flow = reset if now in at else HopFlow()
+        rows.append(Row((made_up.hop(UPSTREAM, flow, established=20, ages_s=(9.0,) * 20, idle_s=(3.0,)),)))
     return requests(rows, 10, failed) if failed else rows
 
 
@@ -242,6 +244,24 @@ CASES = {
         Urgency.FAILING,
         "10.0.0.2:8080",
         "2 connections that had been idle were reset",
+        Closer.THERE,
+        Certainty.LIKELY,
+    ),
+    "idle race, nobody knows how long they idled": Case(
+        idle_resets((2, 6), is_known=False),
+        Pattern.IDLE_RACE,
+        Urgency.FAILING,
+        "10.0.0.2:8080",
+        "2 kept connections were reset",
+        Closer.THERE,
+        Certainty.POSSIBLE,
+    ),
+    "idle race, all the time": Case(
+        idle_resets(range(10)),
+        Pattern.IDLE_RACE,
+        Urgency.FAILING,
+        "10.0.0.2:8080",
+        "10 connections that had been idle were reset",
         Closer.THERE,
         Certainty.LIKELY,
     ),
