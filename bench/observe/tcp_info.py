@@ -19,6 +19,8 @@ _MOST_ATTRIBUTES = 32
 _LAST_SENT_WORD, _LAST_RECEIVED_WORD = 11, 13
 _BYTES_ACKED_WORD, _BYTES_RECEIVED_WORD = 30, 32
 """Words of tcp_info; the byte counts have two each, and are there since Linux 4.1."""
+_DATA_SEGMENTS_OUT_WORD = 39
+"""There since Linux 4.6."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class TcpInfo:
     bytes_sent: NDArray[np.uint64]
     """Acknowledged by the peer; 0 where the kernel does not count them."""
     bytes_received: NDArray[np.uint64]
+    data_sent: NDArray[np.uint32]
+    """Segments with data; 0 where the kernel does not count them."""
 
 
 def decode_info(words: NDArray[np.uint32], seq: int) -> TcpInfo:
@@ -47,7 +51,14 @@ def decode_info(words: NDArray[np.uint32], seq: int) -> TcpInfo:
         idle_ms,
         _wide(words, info, size, _BYTES_ACKED_WORD),
         _wide(words, info, size, _BYTES_RECEIVED_WORD),
+        np.where(size > _DATA_SEGMENTS_OUT_WORD, _word(words, info, _DATA_SEGMENTS_OUT_WORD), 0),
     )
+
+
+def _word(words: NDArray[np.uint32], info: NDArray[np.intp], word: int) -> NDArray[np.uint32]:
+    """Return a word of each tcp_info; any other one where it is too short to have it."""
+    found: NDArray[np.uint32] = words[np.minimum(info + word, len(words) - 1)]
+    return found
 
 
 def _find_attribute(words: NDArray[np.uint32], starts: NDArray[np.intp], kind: int) -> NDArray[np.intp]:

@@ -48,8 +48,6 @@ class Reading(NamedTuple):
 
     grown: Mapping[str, int]
     state: HostState
-    reuses_time_wait: int | None
-    """net.ipv4.tcp_tw_reuse: 1 is everywhere, 2 on loopback only."""
 
     @property
     def time_wait_came(self) -> int | None:
@@ -110,8 +108,9 @@ class NamespaceCounters:
             sockets.get("orphans", 0),
             self._parsed("conntrack", int),
             self._parsed("max_conntrack", int),
+            tw_reuse=self._parsed("reuse", int),
         )
-        return Reading(grown, state, self._parsed("reuse", int))
+        return Reading(grown, state)
 
     def close(self) -> None:
         """Close the files, which hold the namespace."""

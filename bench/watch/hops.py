@@ -50,6 +50,8 @@ class HopInterval:
     dump: Dump
     idle_ms: NDArray[np.float64]
     """Of each connection of the dump; NaN where it was not asked for."""
+    data_sent: NDArray[np.float64]
+    """Segments with data, in the same way."""
 
 
 def hop_snapshots(seen: HopInterval, whose: Attribution) -> tuple[HopSnapshot, ...]:
@@ -75,6 +77,7 @@ class _Table:
 
     counts: dict[str, Counts]
     idle_s: "_Samples"
+    data_sent: "_Samples"
     ages_s: "_Samples"
     lifetimes_s: "_Samples"
 
@@ -92,7 +95,8 @@ def _table(seen: HopInterval, which: Mask, sockets: Mask | None, *, has_flows: b
     live = seen.dump.connections
     row = matches(seen.hops.hop, live.hop)[0]
     counted = which[row] if sockets is None else which[row] & sockets
-    live, row, idle_ms = live.take(counted), row[counted], seen.idle_ms[counted]
+    live, row = live.take(counted), row[counted]
+    idle_ms, data_sent = seen.idle_ms[counted], seen.data_sent[counted]
     counts = {
         name: np.bincount(row[np.isin(live.state, states)], minlength=rows)
         for name, states in _STATES.items()
@@ -112,6 +116,7 @@ def _table(seen: HopInterval, which: Mask, sockets: Mask | None, *, has_flows: b
     return _Table(
         counts,
         _Samples(row[is_idle], idle_ms[is_idle] / 1e3),
+        _Samples(row[is_idle], data_sent[is_idle]),
         _Samples(row[is_idle], ages_s),
         _Samples(seen.lifetimes.hop[lived], seen.lifetimes.seconds[lived]),
     )
@@ -200,6 +205,7 @@ def _snapshot(
         ports_used=int(table.counts["ports_used"][rows].max()),
         idle_s=table.idle_s.of(rows),
         ages_s=table.ages_s.of(rows),
+        data_sent=tuple(map(int, table.data_sent.of(rows))),
         processes=names,
     )
     return HopSnapshot(hop, flow, state, is_unattributed)

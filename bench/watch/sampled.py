@@ -96,8 +96,8 @@ class SampledWatch:
             None if came is None or came_before is None else came - came_before,
             _being_opened(dump.connections) - _being_opened(before.connections),
         )
-        idle_ms, idle_notes = self._idle(dump.connections)
-        seen = HopInterval(found.hops, settled, found.lifetimes, dump, idle_ms)
+        idle_ms, data_sent, idle_notes = self._use(dump.connections)
+        seen = HopInterval(found.hops, settled, found.lifetimes, dump, idle_ms, data_sent)
         hops = hop_snapshots(seen, self._whose)
         self._before, self._reading = dump, reading
         cost_s = time.thread_time() - started_s
@@ -146,19 +146,27 @@ class SampledWatch:
         nothing = np.zeros((0, ROW_WORDS), np.uint32)
         return np.concatenate([nothing, *(rows.copy() for rows in self._diag.replies((state,), socket_rows))])
 
-    def _idle(self, connections: Connections) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-        """Return for how long connections have been idle, in ms; NaN for all where that was asked lately."""
-        found = np.full(len(connections), np.nan)
+    def _use(
+        self, connections: Connections
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[str, ...]]:
+        """Return for how long connections have been idle, in ms, and how many segments with data they sent.
+
+        NaN for all where that was asked lately.
+        """
+        idle_ms, data_sent = np.full(len(connections), np.nan), np.full(len(connections), np.nan)
         asked = int(np.isin(connections.state, (ESTABLISHED, CLOSE_WAIT)).sum())
         if asked > _MOST_IDLE:
-            return found, (f"{asked:,} connections: their idle times are not read, for what that would cost",)
+            note = f"{asked:,} connections: their idle times are not read, for what that would cost"
+            return idle_ms, data_sent, (note,)
         if asked and time.monotonic() >= self._idle_due_s:
             before_s = time.thread_time()
             for info in self._diag.replies((ESTABLISHED, CLOSE_WAIT), decode_info, TCP_INFO_EXTENSION):
                 at, is_known = matches(connections.tuples, socket_columns(info.rows).tuples)
-                found[at[is_known]] = info.idle_ms[is_known]
+                idle_ms[at[is_known]] = info.idle_ms[is_known]
+                counts = is_known & (info.data_sent > 0)
+                data_sent[at[counts]] = info.data_sent[counts]
             self._idle_due_s = time.monotonic() + (time.thread_time() - before_s) / _IDLE_SHARE
-        return found, ()
+        return idle_ms, data_sent, ()
 
 
 def _being_opened(connections: Connections) -> int:

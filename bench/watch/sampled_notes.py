@@ -36,7 +36,7 @@ def notes(settled: Settled, reading: Reading, growth: HostFlow) -> tuple[str, ..
             " closed first is a lower bound here"
         )
     if growth.time_wait_reused:
-        where = "everywhere" if reading.reuses_time_wait == _EVERYWHERE else "on loopback"
+        where = "everywhere" if reading.state.tw_reuse == _EVERYWHERE else "on loopback"
         found.append(
             f"{_sockets(growth.time_wait_reused)} in TIME_WAIT were used again for a new connection"
             f" (tcp_tw_reuse allows it {where}): ports last longer than a minute of TIME_WAIT suggests"

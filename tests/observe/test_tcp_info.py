@@ -23,11 +23,14 @@ def attribute(kind: int, value: bytes) -> bytes:
     return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
 
 
-def tcp_info(sent_ms: int, received_ms: int, acked: int = 0, received: int = 0, size: int = 232) -> bytes:
+def tcp_info(
+    sent_ms: int, received_ms: int, acked: int = 0, received: int = 0, *, segments: int = 0, size: int = 232
+) -> bytes:
     info = bytearray(248)
     struct.pack_into("=I", info, 44, sent_ms)
     struct.pack_into("=I", info, 52, received_ms)
     struct.pack_into("=QQ", info, 120, acked, received)
+    struct.pack_into("=I", info, 156, segments)
     return attribute(INFO, bytes(info[:size]))
 
 
@@ -49,6 +52,11 @@ def test_bytes_have_64_bits_and_an_old_kernel_has_none() -> None:
     assert found.bytes_sent.tolist() == [1 << 40, 0]
     assert found.bytes_received.tolist() == [7, 0]
     assert found.idle_ms.tolist() == [1, 3]
+
+
+def test_segments_with_data_are_counted_since_linux_4_6() -> None:
+    new, old = tcp_info(1, 2, segments=9), tcp_info(3, 4, segments=9, size=152)
+    assert decoded(told(1, new), told(2, old), told(3, new), DONE).data_sent.tolist() == [9, 0, 9]
 
 
 OTHERS = st.lists(

@@ -41,8 +41,8 @@ def test_drops_of_conntrack_are_those_of_all_cores(text: str, expected: int | No
 
 
 def test_a_counter_that_one_reading_lacks_is_unknown() -> None:
-    before = Reading({"active_opens": 5, "listen_drops": 1}, HostState(), 2)
-    after = Reading({"active_opens": 9, "listen_drops": 4, "conntrack_drops": 3}, HostState(), 2)
+    before = Reading({"active_opens": 5, "listen_drops": 1}, HostState())
+    after = Reading({"active_opens": 9, "listen_drops": 4, "conntrack_drops": 3}, HostState())
     assert after.since(before) == HostFlow(active_opens=4, listen_drops=3)
     assert before.time_wait_came is None
 

@@ -69,7 +69,7 @@ def seen(before: Dump, now: Dump) -> HopInterval:
     found = difference(before, now)
     settled = Reconciliation().settle(found, HostFlow(), None, 0)
     idle_ms = np.where(now.connections.state == ESTABLISHED, 1500.0, np.nan)
-    return HopInterval(found.hops, settled, found.lifetimes, now, idle_ms)
+    return HopInterval(found.hops, settled, found.lifetimes, now, idle_ms, idle_ms / 500)
 
 
 def out(port: int, state: int, peer: str = "10.0.0.2", inode: int = 0, source: str = "10.0.0.1") -> bytes:
@@ -97,6 +97,7 @@ def test_a_hop_says_what_there_is_and_what_happened() -> None:
     )
     assert state.ports_used == 9
     assert state.idle_s == (1.5,) * 3
+    assert state.data_sent == (3,) * 3
     assert sorted(state.ages_s) == [0.0, 0.0, 2.0]
     assert flow == HopFlow(opened=6, closed_here=1)
 
