@@ -1,0 +1,214 @@
+"""From the kernel's events to what happened on each hop: who ended each connection first, and how.
+
+    ESTABLISHED -> FIN_WAIT1     this host sent the first FIN
+    ESTABLISHED -> CLOSE_WAIT    the peer did
+    ESTABLISHED -> CLOSE         a reset: the peer's where `tcp_receive_reset` came just before, ours where
+                                 `tcp_send_reset` is next to it, else the kernel gave up in silence
+    SYN_SENT -> CLOSE            it was never open
+    SYN_SENT -> ESTABLISHED      this host opened it
+    SYN_RECV -> ESTABLISHED      the peer did
+
+What comes after the first FIN changes nothing any more. Source: RFC 9293, section 3.3.2.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.observe.sock_diag import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, SYN_SENT
+from bench.watch.hop_numbers import HopNumbers
+from bench.watch.model import HopFlow, PeerHop
+from bench.watch.open_connections import UNKNOWN, OpenConnections
+from bench.watch.socket_events import ROW, RowKind, Rows
+
+CLOSE = 7
+"""TCP_CLOSE of include/net/tcp_states.h."""
+_RESET_WITHIN_NS = 5_000_000
+"""tcp_disconnect sends its RST right behind the change of state, but in the interval that may end between."""
+_MOST_LIFETIMES = 200_000
+"""Of one interval, of all hops: what they are drawn from takes some MiB at the most."""
+_LIFETIMES = 64
+"""Of one hop: what HopFlow holds."""
+
+
+class Count(IntEnum):
+    """The columns of what is counted by hop."""
+
+    OPENED = 0
+    CLOSED_HERE = 1
+    CLOSED_THERE = 2
+    RESET_HERE = 3
+    RESET_THERE = 4
+    ENDED_UNKNOWN = 5
+    FAILED_OPENS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """The connections that ended in one batch, a column each."""
+
+    hop: NDArray[np.int32]
+    how: NDArray[np.int64]
+    lifetime_ns: NDArray[np.int64]
+    """UNKNOWN where it opened before anybody watched."""
+
+
+class ConnectionLedger:
+    """What happened since it was last asked, by hop, and which connections are open.
+
+    Rows may come in any order within one call; those later than `until_ns` wait for the next.
+    """
+
+    def __init__(self, listening: frozenset[int] = frozenset()) -> None:
+        self.listening = listening
+        """Local ports that are listened on: a connection that opened unseen came in if it has one of them."""
+        self._numbers = HopNumbers()
+        self._open = OpenConnections()
+        self._waiting: Rows = np.empty(0, ROW)
+        self._counts = np.zeros((0, len(Count)), np.int64)
+        self._lifetimes: list[tuple[NDArray[np.int32], NDArray[np.int64]]] = []
+
+    def __len__(self) -> int:
+        """Return how many connections are known to be open."""
+        return len(self._open)
+
+    def feed(self, rows: Rows, until_ns: int) -> None:
+        """Count what `rows` say that happened up to `until_ns`, the time at which all of them were read."""
+        rows = np.concatenate((self._waiting, rows))
+        is_due = rows["time_ns"] <= until_ns
+        due, late = rows[is_due], rows[~is_due]
+        due = due[np.lexsort((due["time_ns"], due["socket"]))]
+        how, is_open_question = _verdicts(due, until_ns - _RESET_WITHIN_NS)
+        self._waiting = np.concatenate((due[is_open_question], late))
+        self._settle(due[~is_open_question], how[~is_open_question])
+
+    def take(self) -> dict[PeerHop, HopFlow]:
+        """Return what happened on each hop since the last call."""
+        busy = np.flatnonzero(self._counts.any(axis=1))
+        lifetimes = self._sampled_lifetimes()
+        flows = {}
+        for number in busy.tolist():
+            counts = self._counts[number].tolist()
+            lived = lifetimes.get(number, ())
+            flows[self._numbers.hops[number]] = HopFlow(*counts, lifetimes_s=lived)
+        self._lifetimes.clear()
+        self._counts[:] = 0
+        self._forget_idle_hops(busy)
+        return flows
+
+    def _settle(self, rows: Rows, how: NDArray[np.int64]) -> None:
+        """Count rows whose meaning is known; they are ordered by socket and time."""
+        is_state = rows["kind"] == RowKind.STATE
+        by_us = rows["old"] == SYN_SENT
+        opens = is_state & (rows["new"] == ESTABLISHED)
+        failed = is_state & by_us & (rows["new"] == CLOSE)
+        # Where both ends connect at once, SYN_RECV comes after SYN_SENT (RFC 9293, section 3.5).
+        came_of_syn = np.append(False, by_us[:-1] & (rows["socket"][1:] == rows["socket"][:-1]))
+        hop = self._hops(rows, opens | failed, by_us | (opens & came_of_syn))
+        self._add(hop[failed], np.full(int(failed.sum()), Count.FAILED_OPENS, np.int64))
+        self._add(hop[opens], np.full(int(opens.sum()), Count.OPENED, np.int64))
+        life = opens | (how != UNKNOWN)
+        self._follow(rows[life], opens[life], how[life], hop[life])
+
+    def _follow(
+        self, rows: Rows, opens: NDArray[np.bool_], how: NDArray[np.int64], hop: NDArray[np.int32]
+    ) -> None:
+        """Join the ends of connections to their beginnings, in this batch or in the table."""
+        if not len(rows):
+            return
+        socket, time_ns = rows["socket"], rows["time_ns"]
+        is_first = np.append(True, socket[1:] != socket[:-1])
+        is_last = np.append(is_first[1:], True)
+        since = np.full(len(rows), UNKNOWN, np.int64)
+        begun_here = np.flatnonzero(~opens & ~is_first & np.roll(opens, 1))
+        since[begun_here], hop[begun_here] = time_ns[begun_here - 1], hop[begun_here - 1]
+        begun_before = ~opens & is_first
+        since[begun_before], hop[begun_before] = self._open.remove(socket[begun_before])
+        unseen = ~opens & (hop == UNKNOWN)
+        listening = np.fromiter(self.listening, np.uint16, len(self.listening))
+        hop[unseen] = self._hops(rows, unseen, ~np.isin(rows["local_port"], listening))[unseen]
+        ended = ~opens
+        lifetime = np.where(since[ended] == UNKNOWN, UNKNOWN, time_ns[ended] - since[ended])
+        self._end(_Ends(hop[ended], how[ended], lifetime))
+        stays = opens & is_last
+        self._open.add(socket[stays], time_ns[stays], hop[stays])
+
+    def _end(self, ends: _Ends) -> None:
+        self._add(ends.hop, ends.how)
+        is_known = ends.lifetime_ns != UNKNOWN
+        if sum(len(lived) for _, lived in self._lifetimes) < _MOST_LIFETIMES:
+            self._lifetimes.append((ends.hop[is_known], ends.lifetime_ns[is_known]))
+
+    def _hops(
+        self, rows: Rows, wanted: NDArray[np.bool_], is_outgoing: NDArray[np.bool_]
+    ) -> NDArray[np.int32]:
+        """Return the hop of each wanted row, UNKNOWN for the rest."""
+        hop = np.full(len(rows), UNKNOWN, np.int32)
+        chosen, is_outgoing = rows[wanted], is_outgoing[wanted]
+        if len(chosen):
+            port = np.where(is_outgoing, chosen["remote_port"], chosen["local_port"])
+            hop[wanted] = self._numbers.find(is_outgoing, port, chosen["remote"])
+        return hop
+
+    def _add(self, hop: NDArray[np.int32], what: NDArray[np.int64]) -> None:
+        """Count one for each pair of hop and column."""
+        size = max(len(self._numbers), len(self._counts))
+        counts = np.bincount(hop * np.int64(len(Count)) + what, minlength=size * len(Count))
+        counts = counts.reshape(size, len(Count))
+        counts[: len(self._counts)] += self._counts
+        self._counts = counts
+
+    def _sampled_lifetimes(self) -> dict[int, tuple[float, ...]]:
+        """Return of each hop up to 64 lifetimes in seconds, spread over the interval."""
+        if not self._lifetimes:
+            return {}
+        hop = np.concatenate([hop for hop, _ in self._lifetimes])
+        lived = np.concatenate([lived for _, lived in self._lifetimes]) / 1e9
+        order = np.argsort(hop, kind="stable")
+        numbers, first = np.unique(hop[order], return_index=True)
+        parts = np.split(lived[order], first[1:])
+        return {
+            number: tuple(
+                part[np.linspace(0, len(part) - 1, min(_LIFETIMES, len(part))).astype(int)].tolist()
+            )
+            for number, part in zip(numbers.tolist(), parts, strict=True)
+        }
+
+    def _forget_idle_hops(self, busy: NDArray[np.intp]) -> None:
+        """Make room for other hops where many were seen that have no connection any more."""
+        if len(self._numbers) < self._numbers.most // 2:
+            return
+        used = np.zeros(len(self._numbers), np.bool_)
+        used[busy] = used[self._open.hops] = True
+        self._open.renumber(self._numbers.keep(used))
+        self._counts = np.zeros((len(self._numbers), len(Count)), np.int64)
+
+
+def _spread(values: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return what HopFlow holds of them: evenly spaced ones."""
+    at = np.linspace(0, len(values) - 1, min(_LIFETIMES, len(values)))
+    return tuple(values[at.astype(np.intp)].tolist())
+
+
+def _verdicts(rows: Rows, decided_ns: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return how each row ends its connection, UNKNOWN where it ends none, and which row must wait.
+
+    `rows` are ordered by socket and time. A row waits where its RST may be among the next ones: it is the
+    last of its socket, and younger than `decided_ns`.
+    """
+    kind, new = rows["kind"], rows["new"]
+    left = (kind == RowKind.STATE) & (rows["old"] == ESTABLISHED) & (new != ESTABLISHED)
+    how = np.where(left, np.int64(Count.ENDED_UNKNOWN), np.int64(UNKNOWN))
+    how[left & (new == FIN_WAIT1)] = Count.CLOSED_HERE
+    how[left & (new == CLOSE_WAIT)] = Count.CLOSED_THERE
+    same = rows["socket"][1:] == rows["socket"][:-1]
+    before, behind = np.append(False, same), np.append(same, False)
+    reset = left & (new == CLOSE)
+    kind_before, kind_behind = np.roll(kind, 1), np.roll(kind, -1)
+    by_us = (before & (kind_before == RowKind.SENT_RESET)) | (behind & (kind_behind == RowKind.SENT_RESET))
+    how[reset & by_us] = Count.RESET_HERE
+    how[reset & before & (kind_before == RowKind.RECEIVED_RESET)] = Count.RESET_THERE
+    waits = reset & (how == Count.ENDED_UNKNOWN) & ~behind & (rows["time_ns"] > decided_ns)
+    return how, waits
