@@ -35,6 +35,7 @@ REMEDIES = {
     "ss": "apt install iproute2",
     "wrk": "apt install wrk",
     "namespaces": "bench doctor says how to allow them",
+    "tracefs": "root, and a kernel with tracing that is not locked down",
     "Linux": "another system has no such interface",
     "BENCH_CORPUS": "a folder of configurations with verdicts",
 }

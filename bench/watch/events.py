@@ -26,7 +26,7 @@ from bench.watch.socket_events import ROW, RowKind, Rows
 CLOSE = 7
 """TCP_CLOSE of include/net/tcp_states.h."""
 _RESET_WITHIN_NS = 5_000_000
-"""tcp_disconnect sends its RST right behind the change of state, but in the interval that may end between."""
+"""A reset and its RST are some microseconds apart; a read may come between them."""
 _MOST_LIFETIMES = 200_000
 """Of one interval, of all hops: what they are drawn from takes some MiB at the most."""
 _LIFETIMES = 64
@@ -195,8 +195,8 @@ def _spread(values: NDArray[np.float64]) -> tuple[float, ...]:
 def _verdicts(rows: Rows, decided_ns: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return how each row ends its connection, UNKNOWN where it ends none, and which row must wait.
 
-    `rows` are ordered by socket and time. A row waits where its RST may be among the next ones: it is the
-    last of its socket, and younger than `decided_ns`.
+    `rows` are ordered by socket and time. Of a reset and its RST one may be among the next rows: a row waits
+    where it is the last of its socket, and younger than `decided_ns`.
     """
     kind, new = rows["kind"], rows["new"]
     left = (kind == RowKind.STATE) & (rows["old"] == ESTABLISHED) & (new != ESTABLISHED)
@@ -210,5 +210,5 @@ def _verdicts(rows: Rows, decided_ns: int) -> tuple[NDArray[np.int64], NDArray[n
     by_us = (before & (kind_before == RowKind.SENT_RESET)) | (behind & (kind_behind == RowKind.SENT_RESET))
     how[reset & by_us] = Count.RESET_HERE
     how[reset & before & (kind_before == RowKind.RECEIVED_RESET)] = Count.RESET_THERE
-    waits = reset & (how == Count.ENDED_UNKNOWN) & ~behind & (rows["time_ns"] > decided_ns)
-    return how, waits
+    is_half = (reset & (how == Count.ENDED_UNKNOWN)) | (kind != RowKind.STATE)
+    return how, is_half & ~behind & (rows["time_ns"] > decided_ns)

@@ -1,0 +1,192 @@
+"""What the kernel's events mean: who opened a connection, who ended it first, how long it lived."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.watch.events import ConnectionLedger
+from bench.watch.hop_numbers import HopNumbers
+from bench.watch.model import OTHER_PEERS, Direction, HopFlow, PeerHop
+from tests.watch.rows import CLIENT, SERVER, THERE, Event, rows
+
+OUT = PeerHop(Direction.OUTGOING, THERE, SERVER)
+IN = PeerHop(Direction.INCOMING, THERE, SERVER)
+LATER = 1_000_000_000
+RESET = ["connected", "gone", "RST out"]
+
+
+def outgoing(ledger: ConnectionLedger, *events: Event, until_ns: int = LATER) -> None:
+    ledger.feed(rows(events), until_ns)
+
+
+def incoming(ledger: ConnectionLedger, *events: Event, until_ns: int = LATER) -> None:
+    ledger.feed(rows(events, local_port=SERVER, remote_port=CLIENT), until_ns)
+
+
+@pytest.mark.parametrize(
+    ("events", "flow"),
+    [
+        (["connected"], HopFlow(opened=1)),
+        (["connected", "FIN out"], HopFlow(opened=1, closed_here=1)),
+        (["connected", "FIN in"], HopFlow(opened=1, closed_there=1)),
+        (["connected", "RST in", "gone"], HopFlow(opened=1, reset_there=1)),
+        (["connected", "gone", "RST out"], HopFlow(opened=1, reset_here=1)),
+        (["connected", "RST out", "gone"], HopFlow(opened=1, reset_here=1)),
+        (["connected", "gone"], HopFlow(opened=1, ended_unknown=1)),
+        (["refused"], HopFlow(failed_opens=1)),
+        (["RST in", "refused"], HopFlow(failed_opens=1)),
+        (["both connect", "accepted", "FIN out"], HopFlow(opened=1, closed_here=1)),
+        # A reset behind the first FIN changes nothing any more.
+        (["connected", "FIN out", "RST in"], HopFlow(opened=1, closed_here=1)),
+        # The kernel gives the address of a socket to the next one.
+        (
+            ["connected", "FIN in", "connected", "gone", "RST out"],
+            HopFlow(opened=2, closed_there=1, reset_here=1),
+        ),
+        (
+            ["connected", "gone", "RST out", "connected", "FIN in"],
+            HopFlow(opened=2, closed_there=1, reset_here=1),
+        ),
+        (["connected", "gone", "connected", "RST out"], HopFlow(opened=2, ended_unknown=1)),
+        # Its end was lost: the next birth is a connection all the same.
+        (["connected", "connected", "FIN in"], HopFlow(opened=2, closed_there=1)),
+    ],
+)
+def test_who_ended_a_connection_follows_from_its_events(events: list[str], flow: HopFlow) -> None:
+    ledger = ConnectionLedger()
+    outgoing(ledger, *((time_ns, 7, what) for time_ns, what in enumerate(events)))
+    (hop, found) = ledger.take().popitem()
+    assert hop == OUT
+    assert astuple(found)[:7] == astuple(flow)[:7]
+
+
+def test_a_connection_that_the_peer_opened_is_on_the_hop_of_our_port() -> None:
+    ledger = ConnectionLedger()
+    incoming(ledger, (1, 7, "accepted"), (2, 7, "FIN in"))
+    assert list(ledger.take()) == [IN]
+
+
+@pytest.mark.parametrize(
+    ("listening", "hop"), [({SERVER}, IN), (set(), PeerHop(Direction.OUTGOING, THERE, CLIENT))]
+)
+def test_a_connection_that_opened_unseen_came_in_if_its_port_is_listened_on(
+    listening: set[int], hop: PeerHop
+) -> None:
+    ledger = ConnectionLedger(frozenset(listening))
+    incoming(ledger, (2, 7, "FIN in"))
+    assert ledger.take() == {hop: HopFlow(closed_there=1)}
+
+
+def test_a_lifetime_goes_from_the_opening_to_the_first_end_across_reads() -> None:
+    ledger = ConnectionLedger()
+    outgoing(ledger, (1_000, 7, "connected"), (2_000, 8, "connected"))
+    assert len(ledger) == 2
+    outgoing(ledger, (500_001_000, 7, "FIN in"))
+    outgoing(ledger, (250_002_000, 8, "FIN out"))
+    assert ledger.take()[OUT].lifetimes_s == (0.5, 0.25)
+    assert len(ledger) == 0
+
+
+def test_at_most_64_lifetimes_stand_for_all_of_an_interval() -> None:
+    ledger = ConnectionLedger()
+    for socket in range(1000):
+        outgoing(ledger, (0, socket, "connected"), (socket, socket, "FIN out"))
+    lived = ledger.take()[OUT].lifetimes_s
+    assert len(lived) == 64
+    assert (lived[0], lived[-1]) == (0.0, 999e-9)
+
+
+def test_what_was_taken_is_not_told_again_and_stays_open() -> None:
+    ledger = ConnectionLedger()
+    outgoing(ledger, (1, 7, "connected"))
+    assert ledger.take() == {OUT: HopFlow(opened=1)}
+    assert ledger.take() == {}
+    outgoing(ledger, (4, 7, "FIN in"))
+    assert ledger.take() == {OUT: HopFlow(closed_there=1, lifetimes_s=(3e-9,))}
+
+
+def test_what_is_later_than_the_read_waits_for_the_next() -> None:
+    ledger = ConnectionLedger()
+    outgoing(ledger, (5, 7, "connected"), (9, 7, "FIN in"), until_ns=8)
+    assert ledger.take() == {OUT: HopFlow(opened=1)}
+    outgoing(ledger, until_ns=9)
+    assert ledger.take()[OUT].closed_there == 1
+
+
+def test_a_reset_whose_segment_is_in_the_next_read_is_told_then() -> None:
+    ledger = ConnectionLedger()
+    outgoing(ledger, (1, 7, "connected"), (LATER, 7, "gone"))
+    assert ledger.take() == {OUT: HopFlow(opened=1)}
+    outgoing(ledger, (LATER + 900, 7, "RST out"), until_ns=LATER + 1000)
+    assert ledger.take()[OUT].reset_here == 1
+
+
+def test_an_end_without_any_segment_is_told_when_none_can_come_any_more() -> None:
+    ledger = ConnectionLedger()
+    outgoing(ledger, (1, 7, "connected"), (LATER, 7, "gone"))
+    outgoing(ledger, until_ns=LATER + 5_000_000)
+    assert ledger.take()[OUT].ended_unknown == 1
+
+
+lives = st.lists(
+    st.sampled_from(
+        [
+            ["connected", "FIN out"],
+            ["connected", "FIN in"],
+            ["connected", "RST in", "gone"],
+            ["connected", "gone", "RST out"],
+            ["refused"],
+        ]
+    ),
+    max_size=30,
+)
+
+
+@given(lives=lives, cuts=st.lists(st.integers(0, 90), max_size=5), seed=st.integers(0, 999))
+def test_where_reads_cut_the_stream_makes_no_difference(
+    lives: list[list[str]], cuts: list[int], seed: int
+) -> None:
+    # Four addresses are used again and again; a life of one is over before its next begins.
+    events = [
+        (1000 * at + 10 * step, at % 4, what)
+        for at, life in enumerate(lives)
+        for step, what in enumerate(life)
+    ]
+    whole, cut = ConnectionLedger(), ConnectionLedger()
+    outgoing(whole, *events)
+    dice = np.random.default_rng(seed)
+    edges = [0, *sorted(min(each, len(events)) for each in cuts), len(events)]
+    for start, stop in itertools.pairwise(edges):
+        part = events[start:stop]
+        mixed = [part[at] for at in dice.permutation(len(part))]
+        outgoing(cut, *mixed, until_ns=max((time for time, _, _ in part), default=0))
+    outgoing(cut)
+    assert cut.take() == whole.take()
+
+
+def test_too_many_peers_are_gathered_by_port() -> None:
+    numbers = HopNumbers(most=2)
+    peers = np.arange(20, dtype=np.uint32).reshape(5, 4)
+    port = np.array([80, 80, 80, 443, 80], np.uint16)
+    found = numbers.find(np.zeros(5, np.bool_), port, peers)
+    kept = [hop.peer for hop in numbers.hops if hop.peer != OTHER_PEERS]
+    assert len(kept) == 2
+    assert len(set(found.tolist())) == len(numbers.hops)
+    others = {hop.port for hop in numbers.hops if hop.peer == OTHER_PEERS}
+    assert others <= {80, 443}
+
+
+def test_hops_without_connections_make_room_for_others() -> None:
+    ledger = ConnectionLedger()
+    ledger._numbers.most = 4
+    for round_ in range(8):
+        events = rows([(1, round_, "connected"), (2, round_, "FIN in")], remote_port=round_)
+        ledger.feed(events, LATER)
+        (hop,) = ledger.take()
+        assert hop == PeerHop(Direction.OUTGOING, THERE, round_)
