@@ -15,7 +15,8 @@ import numpy as np
 from bench.watch import ring_buffer
 from bench.watch.events import ConnectionLedger
 from bench.watch.model import HopFlow, PeerHop
-from bench.watch.socket_events import Rows, SocketEvents
+from bench.watch.socket_events import STATE_FILTER, Rows, SocketEvents
+from bench.watch.strangers import Strangers
 from bench.watch.tracefs import Tracefs, TraceInstance, TracingError
 
 MAX_SHARE = 0.1
@@ -30,14 +31,30 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 10.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Selection:
+    """What is to be counted. The thread of the reader asks."""
+
+    listening: Callable[[], frozenset[int]] = frozenset
+    """Returns the local ports that are listened on."""
+    condition: str = STATE_FILTER
+    """The kernel's filter of changes of state."""
+    select: Callable[[Rows], Rows] = lambda rows: rows
+    """Returns the rows to be counted."""
+    strangers: Callable[[], Strangers | None] = lambda: None
+    """Returns what finds connections that are not to be counted, anew for each start."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventsTaken:
     """What happened between two calls."""
 
-    flows: dict[PeerHop, HopFlow] | None
-    """None: not everything was seen."""
+    flows: dict[PeerHop, HopFlow]
+    is_whole: bool
+    """Whether everything was seen; else the flows are lower bounds."""
     reason: str | None
     """Why not everything was seen, in a sentence; or that it is again."""
     cost_s: float
+    """CPU time of the thread of the reader, beside that of the call."""
 
 
 class EventReader:
@@ -45,13 +62,12 @@ class EventReader:
 
     def __init__(
         self,
-        listening: Callable[[], frozenset[int]],
-        select: Callable[[Rows], Rows] = lambda rows: rows,
+        selection: Selection,
         max_share: float = MAX_SHARE,
         first_pause_s: float = _FIRST_PAUSE_S,
     ) -> None:
-        """Start reading. `listening` returns the local ports listened on, `select` the rows to be counted."""
-        self._listening, self._select, self._max_share = listening, select, max_share
+        """Start reading."""
+        self._selection, self._max_share = selection, max_share
         self._first_pause_s = self._pause_s = first_pause_s
         self._tracefs = Tracefs()
         try:
@@ -67,7 +83,7 @@ class EventReader:
         self._reason: str | None = None
         self._is_whole = True
         self._resume_at: float | None = None
-        self._ledger = ConnectionLedger()
+        self._ledger = self._new_ledger()
         self._thread = threading.Thread(target=self._run, name="event reader", daemon=True)
         try:
             self._begin()
@@ -76,20 +92,20 @@ class EventReader:
             raise
         self._thread.start()
 
-    def take(self) -> Reading:
+    def take(self) -> EventsTaken:
         """Return what happened since the last call, up to this moment."""
         until_ns = time.monotonic_ns()
         if self._resume_at is None:
             time.sleep(_SETTLE_S)
         with self._lock:
+            cost_s = self._cost_s
             if self._resume_at is None:
-                self._drain(until_ns)
-            flows = self._ledger.take()
-            reading = Reading(flows if self._is_whole else None, self._reason, self._cost_s)
-            self._ledger.listening = self._listening()
+                self._attempt(lambda: self._drain(until_ns))
+            taken = EventsTaken(self._ledger.take(), self._is_whole, self._reason, cost_s)
+            self._ledger.listening = self._selection.listening()
             self._is_whole, self._cost_s = self._resume_at is None, 0.0
             self._reason = None if self._is_whole else self._reason
-        return reading
+        return taken
 
     def close(self) -> None:
         """Stop, and remove the instance."""
@@ -106,10 +122,15 @@ class EventReader:
     def _run(self) -> None:
         while not self._stop.wait(_INTERVAL_S):
             with self._lock:
-                try:
-                    self._go_on()
-                except (OSError, TracingError) as error:
-                    self._give_up(error)
+                self._attempt(self._go_on)
+
+    def _attempt(self, read: Callable[[], None]) -> None:
+        """Read; where that fails for good, stay with sampling."""
+        try:
+            read()
+        except (OSError, TracingError) as error:
+            self._is_whole, self._resume_at = False, math.inf
+            self._reason = f"the events cannot be read any more ({error}): sampled from here on"
 
     def _go_on(self) -> None:
         if self._resume_at is None:
@@ -117,10 +138,13 @@ class EventReader:
         elif time.monotonic() >= self._resume_at:
             self._begin()
 
+    def _new_ledger(self) -> ConnectionLedger:
+        return ConnectionLedger(self._selection.listening(), self._selection.strangers())
+
     def _begin(self) -> None:
         """Count from here on."""
-        self._ledger = ConnectionLedger(self._listening())
-        self._events.enable(self._instance)
+        self._ledger = self._new_ledger()
+        self._events.enable(self._instance, self._selection.condition)
         self._window_from, self._window_cost_s = time.monotonic(), 0.0
         if self._resume_at is not None:
             self._resume_at = None
@@ -134,7 +158,7 @@ class EventReader:
         while not is_over:
             pages = self._instance.read()
             records = ring_buffer.decode(pages, self._layout)
-            parts.append(self._select(self._events.rows(pages, records)))
+            parts.append(self._selection.select(self._events.rows(pages, records)))
             lost += records.lost
             is_over = lost > 0 or len(pages) < self._instance.room
         self._ledger.feed(np.concatenate(parts), until_ns)
@@ -157,10 +181,6 @@ class EventReader:
         else:
             self._pause_s = self._first_pause_s
         self._window_from, self._window_cost_s = now, 0.0
-
-    def _give_up(self, error: Exception) -> None:
-        self._is_whole, self._resume_at = False, math.inf
-        self._reason = f"the events cannot be read any more ({error}): sampled from here on"
 
     def _pause(self, why: str) -> None:
         """Turn the events off for a while, longer each time that it does not help."""

@@ -17,11 +17,12 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.observe.sock_diag import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, SYN_SENT
-from bench.watch.hop_numbers import HopNumbers
+from bench.observe.sock_diag import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, SYN_RECV, SYN_SENT
+from bench.watch.hop_numbers import STRANGE, HopNumbers
 from bench.watch.model import HopFlow, PeerHop
-from bench.watch.open_connections import UNKNOWN, OpenConnections
+from bench.watch.open_sockets import UNKNOWN, OpenSockets
 from bench.watch.socket_events import ROW, RowKind, Rows
+from bench.watch.strangers import Births, Strangers
 
 CLOSE = 7
 """TCP_CLOSE of include/net/tcp_states.h."""
@@ -61,11 +62,12 @@ class ConnectionLedger:
     Rows may come in any order within one call; those later than `until_ns` wait for the next.
     """
 
-    def __init__(self, listening: frozenset[int] = frozenset()) -> None:
+    def __init__(self, listening: frozenset[int] = frozenset(), strangers: Strangers | None = None) -> None:
+        self._strangers = strangers
         self.listening = listening
         """Local ports that are listened on: a connection that opened unseen came in if it has one of them."""
         self._numbers = HopNumbers()
-        self._open = OpenConnections()
+        self._open = OpenSockets()
         self._waiting: Rows = np.empty(0, ROW)
         self._counts = np.zeros((0, len(Count)), np.int64)
         self._lifetimes: list[tuple[NDArray[np.int32], NDArray[np.int64]]] = []
@@ -89,7 +91,7 @@ class ConnectionLedger:
         busy = np.flatnonzero(self._counts.any(axis=1))
         lifetimes = self._sampled_lifetimes()
         flows = {}
-        for number in busy.tolist():
+        for number in busy[busy != STRANGE].tolist():
             counts = self._counts[number].tolist()
             lived = lifetimes.get(number, ())
             flows[self._numbers.hops[number]] = HopFlow(*counts, lifetimes_s=lived)
@@ -101,39 +103,48 @@ class ConnectionLedger:
     def _settle(self, rows: Rows, how: NDArray[np.int64]) -> None:
         """Count rows whose meaning is known; they are ordered by socket and time."""
         is_state = rows["kind"] == RowKind.STATE
-        by_us = rows["old"] == SYN_SENT
-        opens = is_state & (rows["new"] == ESTABLISHED)
-        failed = is_state & by_us & (rows["new"] == CLOSE)
-        # Where both ends connect at once, SYN_RECV comes after SYN_SENT (RFC 9293, section 3.5).
-        came_of_syn = np.append(False, by_us[:-1] & (rows["socket"][1:] == rows["socket"][:-1]))
-        hop = self._hops(rows, opens | failed, by_us | (opens & came_of_syn))
-        self._add(hop[failed], np.full(int(failed.sum()), Count.FAILED_OPENS, np.int64))
-        self._add(hop[opens], np.full(int(opens.sum()), Count.OPENED, np.int64))
-        life = opens | (how != UNKNOWN)
-        self._follow(rows[life], opens[life], how[life], hop[life])
+        step = is_state & ((rows["new"] == SYN_SENT) | (rows["new"] == SYN_RECV))
+        born = is_state & (
+            (rows["new"] == ESTABLISHED) | ((rows["old"] == SYN_SENT) & (rows["new"] == CLOSE))
+        )
+        life = step | born | (how != UNKNOWN)
+        if life.any():
+            self._follow(rows[life], born[life], how[life])
 
-    def _follow(
-        self, rows: Rows, opens: NDArray[np.bool_], how: NDArray[np.int64], hop: NDArray[np.int32]
-    ) -> None:
-        """Join the ends of connections to their beginnings, in this batch or in the table."""
-        if not len(rows):
-            return
+    def _follow(self, rows: Rows, born: NDArray[np.bool_], how: NDArray[np.int64]) -> None:
+        """Join the ends of connections to their beginnings, among these rows or in the table."""
         socket, time_ns = rows["socket"], rows["time_ns"]
         is_first = np.append(True, socket[1:] != socket[:-1])
         is_last = np.append(is_first[1:], True)
+        hop = self._born(rows, born, is_first, is_last)
+        opens, ended = born & (rows["new"] == ESTABLISHED), how != UNKNOWN
         since = np.full(len(rows), UNKNOWN, np.int64)
-        begun_here = np.flatnonzero(~opens & ~is_first & np.roll(opens, 1))
-        since[begun_here], hop[begun_here] = time_ns[begun_here - 1], hop[begun_here - 1]
-        begun_before = ~opens & is_first
-        since[begun_before], hop[begun_before] = self._open.remove(socket[begun_before])
-        unseen = ~opens & (hop == UNKNOWN)
+        here = np.flatnonzero(ended & ~is_first & np.append(False, opens[:-1]))
+        since[here], hop[here] = time_ns[here - 1], hop[here - 1]
+        before = ended & is_first
+        since[before], hop[before] = self._open.remove(socket[before])
+        unseen = ended & (hop == UNKNOWN)
         listening = np.fromiter(self.listening, np.uint16, len(self.listening))
         hop[unseen] = self._hops(rows, unseen, ~np.isin(rows["local_port"], listening))[unseen]
-        ended = ~opens
         lifetime = np.where(since[ended] == UNKNOWN, UNKNOWN, time_ns[ended] - since[ended])
         self._end(_Ends(hop[ended], how[ended], lifetime))
         stays = opens & is_last
         self._open.add(socket[stays], time_ns[stays], hop[stays])
+
+    def _born(
+        self, rows: Rows, born: NDArray[np.bool_], is_first: NDArray[np.bool_], is_last: NDArray[np.bool_]
+    ) -> NDArray[np.int32]:
+        """Count the beginnings of connections; return their hops, UNKNOWN for the other rows."""
+        by_us = rows["old"] == SYN_SENT
+        # Where both ends connect at once, SYN_RECV comes after SYN_SENT (RFC 9293, section 3.5).
+        by_us |= born & ~is_first & np.append(False, (by_us & (rows["new"] == SYN_RECV))[:-1])
+        hop = self._hops(rows, born, by_us)
+        if self._strangers is not None:
+            connects = rows["new"] == SYN_SENT
+            hop[self._strangers.find(Births(rows, connects, born, by_us, is_first, is_last))] = STRANGE
+        is_open = rows["new"][born] == ESTABLISHED
+        self._add(hop[born], np.where(is_open, np.int64(Count.OPENED), np.int64(Count.FAILED_OPENS)))
+        return hop
 
     def _end(self, ends: _Ends) -> None:
         self._add(ends.hop, ends.how)
@@ -169,19 +180,14 @@ class ConnectionLedger:
         order = np.argsort(hop, kind="stable")
         numbers, first = np.unique(hop[order], return_index=True)
         parts = np.split(lived[order], first[1:])
-        return {
-            number: tuple(
-                part[np.linspace(0, len(part) - 1, min(_LIFETIMES, len(part))).astype(int)].tolist()
-            )
-            for number, part in zip(numbers.tolist(), parts, strict=True)
-        }
+        return {number: _spread(part) for number, part in zip(numbers.tolist(), parts, strict=True)}
 
     def _forget_idle_hops(self, busy: NDArray[np.intp]) -> None:
         """Make room for other hops where many were seen that have no connection any more."""
         if len(self._numbers) < self._numbers.most // 2:
             return
         used = np.zeros(len(self._numbers), np.bool_)
-        used[busy] = used[self._open.hops] = True
+        used[busy] = used[self._open.numbers] = True
         self._open.renumber(self._numbers.keep(used))
         self._counts = np.zeros((len(self._numbers), len(Count)), np.int64)
 

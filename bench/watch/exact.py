@@ -1,104 +1,192 @@
 """The exact watch: what happened on each hop is from the kernel's events, what there is from dumps.
 
-Where there are no events, or not all of them, an interval is the sampled one, and says why.
+Where there are no events, or not all of them, an interval is the sampled one, and says why. A dump of many
+sockets costs more than all events, so that it may be taken more seldom; events and counters never wait.
 """
 
+import time
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import astuple, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Protocol
 
+from bench.watch.counters import NamespaceCounters
 from bench.watch.event_reader import EventReader
-from bench.watch.model import OTHER_PEERS, HopFlow, HopSnapshot, HopState, PeerHop, Snapshot, Source
+from bench.watch.model import (
+    OTHER_PEERS,
+    HopFlow,
+    HopSnapshot,
+    HopState,
+    HostFlow,
+    HostState,
+    PeerHop,
+    Snapshot,
+    Source,
+)
+from bench.watch.sampled import SampledWatch
+from bench.watch.scope import Scope
+from bench.watch.scope_events import ScopeEvents
 from bench.watch.tracefs import TracingError
 
+DUMP_SHARE = 0.03
+"""Of a core, that dumps may take beside the events."""
 _COUNTS = 7
 """The fields of HopFlow that count; its samples come behind them."""
+_LIFETIMES = 64
 
 
-class Watch(Protocol):
-    """What gives a snapshot for each interval."""
+class DumpingWatch(Protocol):
+    """What shows by dumps which sockets there are: the sampled watch."""
 
     def snapshot(self) -> Snapshot:
-        """Return what happened since the last call, or since the start."""
-        ...
+        """Return the interval since the last call."""
 
     def close(self) -> None:
-        """End the watch."""
-        ...
+        """Close what was opened."""
 
 
 class ExactWatch:
     """A watch by events and dumps; by dumps alone where this kernel or this user has no events.
 
-    It closes `sampled` with itself. Not for several threads at once.
+    The first interval begins when this is made. Not for several threads at once.
     """
 
-    def __init__(
-        self,
-        sampled: Watch,
-        listening: Callable[[], frozenset[int]],
-        is_in_scope: Callable[[PeerHop], bool] = lambda hop: True,
-    ) -> None:
-        self._sampled, self._is_in_scope = sampled, is_in_scope
-        self._reader: EventReader | None = None
-        self._reason: str | None = None
+    def __init__(self, scope: Scope, sampled: DumpingWatch | None = None) -> None:
+        self._sampled = SampledWatch(scope) if sampled is None else sampled
+        self._dumped: Snapshot | None = None
+        self._dump_due_s = self._dumped_s = 0.0
+        self.reason: str | None = None
+        """Why there are no events at all; None where there are."""
+        self._events: _Events | None = None
         try:
-            self._reader = EventReader(listening)
+            self._events = _Events(scope)
         except TracingError as error:
-            self._reason = f"sampled only, not exact: {error}"
+            self.reason = f"sampled only, not exact: {error}"
         except BaseException:
-            sampled.close()
+            self._sampled.close()
             raise
-
-    @property
-    def reason(self) -> str | None:
-        """Return why there are no events at all; None where there are."""
-        return self._reason
 
     def snapshot(self) -> Snapshot:
         """Return what happened since the last call, or since the start."""
-        reading = None if self._reader is None else self._reader.take()
-        sampled = self._sampled.snapshot()
-        if reading is None:
-            return replace(sampled, notes=(*sampled.notes, self._reason or ""))
-        notes = sampled.notes if reading.reason is None else (*sampled.notes, reading.reason)
-        cost_s = sampled.cost_s + reading.cost_s
-        if reading.flows is None:
-            return replace(sampled, notes=notes, cost_s=cost_s)
-        flows = {hop: flow for hop, flow in reading.flows.items() if self._is_in_scope(hop)}
-        hops = joined(sampled.hops, flows)
-        return replace(sampled, source=Source.EXACT, hops=hops, notes=notes, cost_s=cost_s)
+        if self._events is None:
+            sampled = self._sampled.snapshot()
+            return replace(sampled, notes=(*sampled.notes, self.reason or ""))
+        interval = self._events.take()
+        is_late = self._dumped is not None and self._dumped_s < interval.began_s
+        dumped = self._dump(interval)
+        notes = (*dumped.notes, *interval.notes)
+        cost_s = interval.cost_s + (dumped.cost_s if self._dumped_s >= interval.ended_s else 0.0)
+        if not interval.is_whole and not is_late:
+            return replace(dumped, notes=notes, cost_s=cost_s)
+        self._events.learn(dumped.hops)
+        flows = self._events.of_scope(interval.flows)
+        return Snapshot(
+            t_s=interval.ended_s - self._events.begun_s,
+            duration_s=interval.ended_s - interval.began_s,
+            source=Source.EXACT if interval.is_whole else Source.SAMPLED,
+            hops=joined(dumped.hops, flows),
+            host_flow=interval.host_flow,
+            host=replace(interval.host, syn_backlogs=dumped.host.syn_backlogs),
+            notes=notes,
+            cost_s=cost_s,
+        )
+
+    def _dump(self, interval: "_Interval") -> Snapshot:
+        """Return what dumps show at the end of an interval, or before where another one would cost much."""
+        now_s = interval.ended_s
+        if self._dumped is None or not interval.is_whole or now_s >= self._dump_due_s:
+            dumped = self._sampled.snapshot()
+            self._dumped, self._dumped_s = dumped, now_s
+            self._dump_due_s = now_s + dumped.cost_s / DUMP_SHARE
+            return dumped
+        age_s, cost_s = now_s - self._dumped_s, self._dumped.cost_s
+        note = f"sockets are those of {age_s:.1f} s ago: to list them takes {cost_s * 1e3:.0f} ms"
+        return replace(self._dumped, notes=(*self._dumped.notes, note))
 
     def close(self) -> None:
-        """End both watches, and remove the instance of tracing."""
+        """End both watches, and remove the instance of tracing; the scope stays open."""
         try:
-            if self._reader is not None:
-                self._reader.close()
+            if self._events is not None:
+                self._events.close()
         finally:
             self._sampled.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Interval:
+    """What events and counters tell of one interval; times are monotonic."""
+
+    began_s: float
+    ended_s: float
+    flows: dict[PeerHop, HopFlow]
+    is_whole: bool
+    host_flow: HostFlow
+    host: HostState
+    notes: tuple[str, ...]
+    cost_s: float
+
+
+class _Events:
+    """Reads events and counters of a scope; TracingError where there are no events."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._of = ScopeEvents(scope)
+        self._reader = EventReader(self._of.selection)
+        try:
+            self._counters = scope.call(NamespaceCounters)
+        except BaseException:
+            self._reader.close()
+            raise
+        self._counted = self._counters.read()
+        self.begun_s = self._looked_s = time.monotonic()
+        self.learn, self.of_scope = self._of.learn, self._of.of_scope
+
+    def take(self) -> _Interval:
+        """Return the interval since the last call, or since the start."""
+        before_s = time.thread_time()
+        self._of.refresh()
+        taken = self._reader.take()
+        counted, ended_s = self._counters.read(), time.monotonic()
+        notes = [note for note in (taken.reason, self._of.doubt(taken.flows)) if note is not None]
+        interval = _Interval(
+            self._looked_s,
+            ended_s,
+            taken.flows,
+            taken.is_whole,
+            counted.since(self._counted),
+            counted.state,
+            tuple(notes),
+            taken.cost_s + time.thread_time() - before_s,
+        )
+        self._counted, self._looked_s = counted, ended_s
+        return interval
+
+    def close(self) -> None:
+        """Stop reading, and remove the instance of tracing."""
+        try:
+            self._reader.close()
+        finally:
+            self._counters.close()
 
 
 def joined(sampled: tuple[HopSnapshot, ...], flows: dict[PeerHop, HopFlow]) -> tuple[HopSnapshot, ...]:
     """Return the hops of a sampled snapshot with `flows` instead of theirs.
 
     A hop that only events saw has nothing in any state. Where the sampled side gathers peers, it joins those.
+    Who opened a connection is known by events, so that nothing happens on what dumps attribute to nobody.
     """
     seen = {each.hop for each in sampled}
     gathered: dict[PeerHop, list[HopFlow]] = defaultdict(list)
     for hop, flow in flows.items():
-        others = replace(hop, peer=OTHER_PEERS)
-        gathered[others if hop not in seen and others in seen else hop].append(flow)
+        same_port, any_port = replace(hop, peer=OTHER_PEERS), PeerHop(hop.direction, OTHER_PEERS, 0)
+        gathered[next((each for each in (hop, same_port, any_port) if each in seen), hop)].append(flow)
     exact = {hop: _sum(each) for hop, each in gathered.items()}
-    found = [replace(each, flow=_flow(exact.pop(each.hop, HopFlow()), each)) for each in sampled]
+    found = []
+    for each in sampled:
+        flow = HopFlow() if each.is_unattributed else exact.pop(each.hop, HopFlow())
+        # What no event tells is from dumps: how long a connection had been idle.
+        flow = replace(flow, idle_before_reset_s=each.flow.idle_before_reset_s)
+        found.append(replace(each, flow=flow))
     return (*found, *(HopSnapshot(hop, flow, HopState()) for hop, flow in exact.items()))
-
-
-def _flow(exact: HopFlow, sampled: HopSnapshot) -> HopFlow:
-    """Return the exact flow with what no event tells: how long a connection had been idle."""
-    if sampled.is_unattributed:
-        return sampled.flow
-    return replace(exact, idle_before_reset_s=sampled.flow.idle_before_reset_s)
 
 
 def _sum(flows: list[HopFlow]) -> HopFlow:
@@ -107,4 +195,4 @@ def _sum(flows: list[HopFlow]) -> HopFlow:
         return flows[0]
     counts = (sum(column) for column in zip(*(astuple(flow)[:_COUNTS] for flow in flows), strict=True))
     lived = [each for flow in flows for each in flow.lifetimes_s]
-    return HopFlow(*counts, lifetimes_s=tuple(lived[:: -(-len(lived) // 64) or 1]))
+    return HopFlow(*counts, lifetimes_s=tuple(lived[:: -(-len(lived) // _LIFETIMES) or 1]))

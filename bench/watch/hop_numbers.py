@@ -8,6 +8,9 @@ from bench.watch.model import OTHER_PEERS, Direction, PeerHop
 
 MOST_HOPS = 4096
 """Hops beyond it are gathered under OTHER_PEERS, by direction and port."""
+STRANGE = 0
+"""The number of the hop that gathers what is none of the scope; it stands for no hop."""
+_NOWHERE = PeerHop(Direction.OUTGOING, "", 0)
 _ODD = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], np.uint64)
 """Odd factors without a pattern: each word of an address moves all higher bits of the key."""
 
@@ -17,7 +20,7 @@ class HopNumbers:
 
     def __init__(self, most: int = MOST_HOPS) -> None:
         self.most = most
-        self.hops: list[PeerHop] = []
+        self.hops: list[PeerHop] = [_NOWHERE]
         self._by_key: dict[int, int] = {}
         self._by_hop: dict[PeerHop, int] = {}
 
@@ -41,6 +44,8 @@ class HopNumbers:
 
     def keep(self, used: NDArray[np.bool_]) -> NDArray[np.int32]:
         """Forget the hops that are not `used`; return the new number of each old one."""
+        used = used.copy()
+        used[STRANGE] = True
         numbers = np.cumsum(used, dtype=np.int32) - np.int32(1)
         self.hops = [hop for hop, stays in zip(self.hops, used.tolist(), strict=True) if stays]
         self._by_hop = {hop: number for number, hop in enumerate(self.hops)}

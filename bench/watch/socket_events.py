@@ -13,7 +13,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.observe.sock_diag import ESTABLISHED, SYN_SENT
+from bench.observe.sock_diag import ESTABLISHED, SYN_SENT, address_words
 from bench.watch.event_format import EventFormat
 from bench.watch.ring_buffer import WORD_BYTES, Records
 from bench.watch.tracefs import Tracefs, TraceInstance, TracingError
@@ -23,11 +23,11 @@ STATE_EVENT, SENT_EVENT, RECEIVED_EVENT = (
     "tcp/tcp_send_reset",
     "tcp/tcp_receive_reset",
 )
-STATE_FILTER = (
-    f"protocol=={socket.IPPROTO_TCP}"
-    f"&&(newstate=={ESTABLISHED}||oldstate=={ESTABLISHED}||oldstate=={SYN_SENT})"
-)
+_STATES = f"newstate=={ESTABLISHED}||oldstate=={ESTABLISHED}||oldstate=={SYN_SENT}"
+STATE_FILTER = f"protocol=={socket.IPPROTO_TCP}&&({_STATES})"
 """The other changes of state follow from these: in the buffer they would be most of it."""
+CONNECT_FILTER = f"protocol=={socket.IPPROTO_TCP}&&({_STATES}||newstate=={SYN_SENT})"
+"""The same with the event that names the thread that connects."""
 RESET_FILTER = "skaddr!=0"
 """An RST that answers a packet without a socket ends no connection."""
 
@@ -44,6 +44,7 @@ ROW = np.dtype(
     [
         ("time_ns", np.int64),
         ("socket", np.uint64),
+        ("thread", np.int32),
         ("kind", np.uint8),
         ("old", np.uint8),
         ("new", np.uint8),
@@ -53,7 +54,8 @@ ROW = np.dtype(
         ("remote", np.uint32, 4),
     ]
 )
-"""One event: `socket` is the kernel's address of it; addresses are those of `sock_diag.address_words`.
+"""One event: `socket` is the kernel's address of it, `thread` who ran when it happened (any, but where a
+socket comes to SYN_SENT); addresses are those of `sock_diag.address_words`.
 
 Only a row of RowKind.STATE has states, ports and addresses. A port of a failed bind is 0.
 """
@@ -62,6 +64,7 @@ Rows = NDArray[np.void]
 
 _STATE_FIELDS = {
     "common_type": "u2",
+    "common_pid": "i4",
     "skaddr": "u8",
     "oldstate": "i4",
     "newstate": "i4",
@@ -71,6 +74,8 @@ _STATE_FIELDS = {
     "saddr_v6": "(4,)u4",
     "daddr_v6": "(4,)u4",
 }
+_LOOPBACK, _LOOPBACK_6 = address_words("127.0.0.1"), address_words("::1")
+_FIRST_BYTE = np.frombuffer(b"\xff\0\0\0", np.uint32)[0]
 _RESET_FIELDS = {"common_type": "u2", "skaddr": "u8"}
 
 
@@ -93,12 +98,12 @@ class SocketEvents:
                 continue
         return cls(tracefs.format(STATE_EVENT), tuple(found))
 
-    def enable(self, instance: TraceInstance) -> None:
+    def enable(self, instance: TraceInstance, state_filter: str = STATE_FILTER) -> None:
         """Turn the events on, those of resets first: no end of a connection is then without them."""
         names = {RowKind.SENT_RESET: SENT_EVENT, RowKind.RECEIVED_RESET: RECEIVED_EVENT}
         for kind, _ in self.resets:
             instance.enable(names[kind], RESET_FILTER)
-        instance.enable(STATE_EVENT, STATE_FILTER)
+        instance.enable(STATE_EVENT, state_filter)
 
     def rows(self, pages: NDArray[np.uint8], records: Records) -> Rows:
         """Return the rows of these events among `records`; what other events wrote is left out."""
@@ -111,11 +116,18 @@ class SocketEvents:
         at, times = _of(flat, records, self.state.number, self.state.size)
         found = _gather(flat, at, self.state.dtype(_STATE_FIELDS))
         rows = np.zeros(len(found), ROW)
-        rows["time_ns"], rows["socket"] = times, found["skaddr"]
+        rows["time_ns"], rows["socket"], rows["thread"] = times, found["skaddr"], found["common_pid"]
         rows["old"], rows["new"] = found["oldstate"], found["newstate"]
         rows["local_port"], rows["remote_port"] = found["sport"], found["dport"]
         rows["local"], rows["remote"] = found["saddr_v6"], found["daddr_v6"]
         return rows
+
+
+def is_loopback(words: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Return which addresses, (addresses, 4), are of 127.0.0.0/8 or ::1, which every namespace has."""
+    is_first_byte = (words[:, 3] & _FIRST_BYTE) == (_LOOPBACK[3] & _FIRST_BYTE)
+    is_v4: NDArray[np.bool_] = is_first_byte & (words[:, :3] == _LOOPBACK[:3]).all(axis=1)
+    return is_v4 | (words == _LOOPBACK_6).all(axis=1)
 
 
 def _reset_rows(flat: NDArray[np.uint8], records: Records, kind: RowKind, of: EventFormat) -> Rows:

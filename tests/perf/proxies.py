@@ -105,10 +105,10 @@ def measure(settings: Settings, parts: Sequence[str], baseline: Path | None = No
             yield pairs.missing(scenario.part, str(scenario), "all", reason)
             continue
         with stage() as opened, TemporaryDirectory() as folder:
-            yield from _Play(opened, scenario, Path(folder), settings, baseline).rows()
+            yield from Play(opened, scenario, Path(folder), settings, baseline).rows()
 
 
-class _Play:
+class Play:
     """One scenario on its stage."""
 
     def __init__(
@@ -126,16 +126,16 @@ class _Play:
         """Yield ours beside each of the others, and first those that cannot take part."""
         scenario, absent = self._scenario, subjects.missing(("nginx", *OTHERS))
         out = dict.fromkeys(absent, "not installed")
-        candidates = {"ours": self._start("ours")}
+        candidates = {"ours": self.start("ours")}
         if self._baseline is not None:
-            candidates["baseline"] = self._start("baseline")
+            candidates["baseline"] = self.start("baseline")
         if "nginx" not in absent:
             candidates["nginx"] = self._best_nginx()
-        candidates |= {name: self._start(name) for name in OTHERS if name not in absent}
+        candidates |= {name: self.start(name) for name in OTHERS if name not in absent}
         for round_ in range(self._settings.proxy_rounds + 1):
             for name in pairs.order(list(candidates), round_):
                 try:
-                    candidates[name].turns.append(self._turn(candidates[name]))
+                    candidates[name].turns.append(self.turn(candidates[name]))
                 except RoleError as error:
                     del candidates[name]
                     out[name] = str(error)
@@ -145,7 +145,8 @@ class _Play:
             for name in list(candidates)[1:]:
                 yield self._row(candidates["ours"], name, candidates[name])
 
-    def _start(self, name: str) -> Candidate:
+    def start(self, name: str) -> Candidate:
+        """Start the subject called `name` with a backend of its own."""
         scenario = self._scenario
         backend = self._stage.backend(self._stage.near, "--response-size", scenario.body, "--close", "never")
         folder = self._folder / name
@@ -159,8 +160,8 @@ class _Play:
 
     def _best_nginx(self) -> Candidate:
         """Try each configuration, and return the one that costs the least; the others are ended."""
-        tried = [self._start(f"nginx-{buffers}") for buffers in subjects.NGINX_BUFFERS]
-        costs = {id(each): min(self._turn(each).cpu_us for _ in range(2)) for each in tried}
+        tried = [self.start(f"nginx-{buffers}") for buffers in subjects.NGINX_BUFFERS]
+        costs = {id(each): min(self.turn(each).cpu_us for _ in range(2)) for each in tried}
         best = min(tried, key=lambda each: costs[id(each)])
         for each in tried:
             if each is not best:
@@ -168,7 +169,7 @@ class _Play:
                 each.backend.process.stop()
         return best
 
-    def _turn(self, candidate: Candidate) -> Turn:
+    def turn(self, candidate: Candidate) -> Turn:
         """Drive one subject for a while, and count what it did by its backend."""
         subject, scenario = candidate.subject, self._scenario
         subject.tree.refresh()

@@ -64,7 +64,7 @@ class Traffic:
             first, second = self._ends(client)
             first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             first.close()
-            second.close()
+            _await_reset(second)
 
     def leave_unread(self, count: int, *, client: bool) -> None:
         """Open `count` connections; one side of each closes with data unread, which is an RST."""
@@ -73,7 +73,7 @@ class Traffic:
             second.sendall(b"unread")
             first.recv(1, socket.MSG_PEEK)
             first.close()
-            second.close()
+            _await_reset(second)
 
     def refuse(self, count: int) -> int:
         """Let `count` connections fail where nobody listens; return the port."""
@@ -87,6 +87,13 @@ class Traffic:
     def _ends(self, client: bool) -> tuple[socket.socket, socket.socket]:
         near, far = self.connect()
         return (near, far) if client else (far, near)
+
+
+def _await_reset(second: socket.socket) -> None:
+    """Close the other end when the RST has come: before, its FIN would be the first."""
+    with pytest.raises(ConnectionResetError):
+        second.recv(1)
+    second.close()
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])

@@ -17,6 +17,7 @@ Event = tuple[int, int, str]
 """Time in ns, socket, and what happens (a key of EVENTS)."""
 
 EVENTS: dict[str, tuple[RowKind, int, int]] = {
+    "connects": (RowKind.STATE, CLOSE, SYN_SENT),
     "connected": (RowKind.STATE, SYN_SENT, ESTABLISHED),
     "accepted": (RowKind.STATE, SYN_RECV, ESTABLISHED),
     "both connect": (RowKind.STATE, SYN_SENT, SYN_RECV),
@@ -29,12 +30,20 @@ EVENTS: dict[str, tuple[RowKind, int, int]] = {
 }
 
 
-def rows(events: Sequence[Event], *, local_port: int = CLIENT, remote_port: int = SERVER) -> Rows:
-    """Return the rows of `events`, all between the same addresses and ports."""
+def rows(
+    events: Sequence[Event],
+    *,
+    local_port: int = CLIENT,
+    remote_port: int = SERVER,
+    thread: int = 0,
+    addresses: tuple[str, str] = (HERE, THERE),
+) -> Rows:
+    """Return the rows of `events`, all between the same addresses and ports, and run by one thread."""
     made = np.zeros(len(events), ROW)
     for row, (time_ns, socket, what) in zip(made, events, strict=True):
         kind, old, new = EVENTS[what]
         row["time_ns"], row["socket"], row["kind"], row["old"], row["new"] = time_ns, socket, kind, old, new
         row["local_port"], row["remote_port"] = local_port, remote_port
-        row["local"], row["remote"] = address_words(HERE), address_words(THERE)
+        row["local"], row["remote"] = map(address_words, addresses)
+        row["thread"] = thread
     return made

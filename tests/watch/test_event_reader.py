@@ -9,7 +9,7 @@ from dataclasses import astuple
 import pytest
 
 from bench.watch import event_reader
-from bench.watch.event_reader import EventReader, Reading
+from bench.watch.event_reader import EventReader, EventsTaken, Selection
 from bench.watch.model import Direction, HopFlow, PeerHop
 from tests.watch.conftest import Traffic
 
@@ -23,7 +23,7 @@ def start() -> Iterator[Start]:
     started: list[EventReader] = []
 
     def begin(**how: float) -> EventReader:
-        reader = EventReader(frozenset[int], **how)  # type: ignore[arg-type]
+        reader = EventReader(Selection(), **how)
         started.append(reader)
         return reader
 
@@ -32,19 +32,19 @@ def start() -> Iterator[Start]:
         reader.close()
 
 
-def flow(reading: Reading, direction: Direction, traffic: Traffic, port: int | None = None) -> HopFlow:
+def flow(reading: EventsTaken, direction: Direction, traffic: Traffic, port: int | None = None) -> HopFlow:
     """Return the counts of one hop of `traffic`, without its lifetimes."""
-    assert reading.flows is not None, reading.reason
+    assert reading.is_whole, reading.reason
     hop = PeerHop(direction, traffic.address, traffic.port if port is None else port)
     return HopFlow(*astuple(reading.flows.get(hop, HopFlow()))[:7])
 
 
-def wait_for(reader: EventReader, whole: bool) -> Reading:
+def wait_for(reader: EventReader, whole: bool) -> EventsTaken:
     """Take until the counts are whole, or not; a deadline keeps it from waiting for ever."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         reading = reader.take()
-        if (reading.flows is not None) is whole:
+        if reading.is_whole is whole:
             return reading
     raise AssertionError("the reader never came to it")
 
@@ -74,7 +74,7 @@ def test_many_short_connections_are_counted_to_the_last(traffic: Traffic, start:
 
 def test_a_connection_that_was_there_before_ends_on_its_hop(traffic: Traffic) -> None:
     near, far = traffic.connect()
-    reader = EventReader(lambda: frozenset([traffic.port]))
+    reader = EventReader(Selection(lambda: frozenset([traffic.port])))
     try:
         near.close()
         assert far.recv(1) == b""

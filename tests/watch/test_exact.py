@@ -1,0 +1,224 @@
+"""The exact watch on labs whose truth is known: each connection is counted, on its hop, by who ended it."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import astuple
+
+import pytest
+from bench.watch.scope import open_scope
+
+from bench.lab import Host, Lab, Process, open_lab, port_of, syscalls, veth
+from bench.subjects.catalogue import SUBJECTS
+from bench.subjects.subject import RunningSubject
+from bench.watch.exact import ExactWatch, joined
+from bench.watch.model import (
+    OTHER_PEERS,
+    Direction,
+    HopFlow,
+    HopSnapshot,
+    HopState,
+    PeerHop,
+    Snapshot,
+    Source,
+)
+from bench.watch.tracefs import TracingError
+from tests import needs
+from tests.subjects.subject_config import config
+from tests.watch.conftest import Traffic
+
+REQUESTS = 30
+PROXIES = ["asyncio", *needs.subjects("nginx@system", "haproxy", long=("nginx@wheel", "envoy", "caddy"))]
+OUT = PeerHop(Direction.OUTGOING, "10.0.0.2", 80)
+IN = PeerHop(Direction.INCOMING, "10.0.0.2", 80)
+
+
+def counts(snapshot: Snapshot, hop: PeerHop) -> HopFlow:
+    """Return what a snapshot counted on a hop."""
+    flows = [each.flow for each in snapshot.hops if each.hop == hop]
+    return HopFlow(*astuple(flows[0])[:7]) if flows else HopFlow()
+
+
+@pytest.mark.usefixtures("may_trace")
+def test_a_snapshot_counts_exactly_and_shows_what_is_there(traffic: Traffic) -> None:
+    with open_scope() as scope, closing(ExactWatch(scope)) as watch:
+        traffic.connect()
+        traffic.close(4, client=True)
+        traffic.close(2, client=False)
+        traffic.reset(3, client=False)
+        first = watch.snapshot()
+        traffic.close(1, client=True)
+        second = watch.snapshot()
+    out = PeerHop(Direction.OUTGOING, traffic.address, traffic.port)
+    incoming = PeerHop(Direction.INCOMING, traffic.address, traffic.port)
+    assert first.source is second.source is Source.EXACT
+    assert counts(first, out) == HopFlow(10, closed_here=4, closed_there=2, reset_there=3)
+    assert counts(first, incoming) == HopFlow(10, closed_here=2, closed_there=4, reset_here=3)
+    assert counts(second, out) == HopFlow(1, closed_here=1)
+    (state,) = (each.state for each in first.hops if each.hop == out)
+    assert (state.established, state.time_wait) == (1, 4)
+
+
+@contextmanager
+def backend(place: Lab, *flags: str) -> Iterator[tuple[Process, str]]:
+    """Start a backend that counts; give it and its address."""
+    argv = [sys.executable, "-m", "backends", "--listen", "127.0.0.1:0", "--control", *flags]
+    process = place.hosts["backend"].start(argv, name="backend")
+    yield process, process.wait_event("ready", 60)["listen"][0]
+
+
+def truth(process: Process, is_over: Callable[[dict[str, int]], bool]) -> dict[str, int]:
+    """Return what the backend counted, once it is over."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        process.send({"command": "count"})
+        found: dict[str, int] = process.wait_event("count", 60)
+        if is_over(found):
+            return found
+    raise AssertionError(f"it never came to it: {found}")
+
+
+def start_proxy(place: Lab, subject: str, mode: str, upstream: str) -> RunningSubject:
+    """Start a proxy that closes first, unless its backend does of its own accord."""
+    name, _, program = subject.partition("@")
+    wanted = config(mode, name=name, program=program or None, upstreams=[upstream], clients=1)
+    return SUBJECTS[name]().start(place.hosts["proxy"], None, wanted)
+
+
+def request(address: str) -> None:
+    """Send one request on a connection of its own."""
+    client = http.client.HTTPConnection(address, timeout=60)
+    client.request("GET", "/")
+    with client.getresponse() as response:
+        assert response.status == 200
+        response.read()
+    client.close()
+
+
+@pytest.mark.usefixtures("may_trace")
+@pytest.mark.parametrize("mode", ["short", "keepalive"])
+@pytest.mark.parametrize("subject", PROXIES)
+def test_what_a_proxy_opens_and_closes_is_what_its_backend_accepted(subject: str, mode: str) -> None:
+    with open_lab("loopback") as place, backend(place, "--close", "never") as (server, upstream):
+        running = start_proxy(place, subject, mode, upstream)
+        with open_scope() as scope, closing(ExactWatch(scope)) as watch:
+            for _ in range(REQUESTS):
+                request(running.address)
+            running.stop()
+            known = truth(server, lambda count: count["requests"] == REQUESTS)
+            seen = watch.snapshot()
+    flow = counts(seen, PeerHop(Direction.OUTGOING, "127.0.0.1", port_of(upstream)))
+    accepted = known["accepted"]
+    assert flow == HopFlow(opened=accepted, closed_here=accepted)
+    assert (accepted == REQUESTS) is (mode == "short")
+    front = counts(seen, PeerHop(Direction.INCOMING, "127.0.0.1", port_of(running.address)))
+    assert front.opened == REQUESTS
+
+
+@pytest.mark.usefixtures("may_trace")
+@pytest.mark.parametrize("subject", PROXIES)
+def test_what_a_backend_closes_for_idleness_is_closed_there(subject: str) -> None:
+    with open_lab("loopback") as place, backend(place, "--idle-timeout", "0.2") as (server, upstream):
+        running = start_proxy(place, subject, "keepalive", upstream)
+        with open_scope() as scope, closing(ExactWatch(scope)) as watch:
+            for _ in range(REQUESTS):
+                request(running.address)
+            known = truth(server, lambda count: count["closed_first"] == count["accepted"])
+            seen = watch.snapshot()
+        running.stop()
+    flow = counts(seen, PeerHop(Direction.OUTGOING, "127.0.0.1", port_of(upstream)))
+    assert flow == HopFlow(opened=known["accepted"], closed_there=known["closed_first"])
+    served = counts(seen, PeerHop(Direction.INCOMING, "127.0.0.1", port_of(upstream)))
+    assert served == HopFlow(opened=known["accepted"], closed_here=known["closed_first"])
+
+
+@pytest.fixture
+def namespace() -> Iterator[Host]:
+    """Return a host with a network namespace of its own, loopback up."""
+    host = Host("apart", ["127.0.0.1"], ["127.0.0.1"])
+    host.call(syscalls.unshare, syscalls.CLONE_NEWNET)
+    host.call(veth.configure, [])
+    yield host
+    host.close()
+
+
+@pytest.mark.usefixtures("may_trace")
+@needs.in_namespaces
+def test_a_namespace_is_watched_without_the_loopback_of_others(namespace: Host, traffic: Traffic) -> None:
+    listener = namespace.call(socket.create_server, ("127.0.0.1", 0))
+    with listener, Traffic(listener).kept, open_scope(netns=_path(namespace)) as scope:
+        inner = Traffic(listener)
+        with closing(ExactWatch(scope)) as watch:
+            namespace.call(inner.close, 5, client=True)
+            traffic.close(7, client=True)
+            seen = watch.snapshot()
+    assert counts(seen, PeerHop(Direction.OUTGOING, "127.0.0.1", inner.port)) == HopFlow(5, closed_here=5)
+    ports = {each.hop.port for each in seen.hops}
+    assert traffic.port == inner.port or traffic.port not in ports
+    assert any("an event does not tell them apart" in note for note in seen.notes)
+
+
+def _path(host: Host) -> str:
+    """Return the path of a host's network namespace."""
+    task = host.call(threading.get_native_id)
+    return f"/proc/self/task/{task}/ns/net"
+
+
+class Made:
+    """A watch whose snapshots are made up."""
+
+    def __init__(self, *hops: HopSnapshot, notes: tuple[str, ...] = ()) -> None:
+        self.made = Snapshot(1.0, 1.0, Source.SAMPLED, hops, notes=notes)
+        self.is_closed = False
+
+    def snapshot(self) -> Snapshot:
+        return self.made
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_without_tracing_each_snapshot_is_sampled_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise TracingError("the kernel's tracing is for root only")
+
+    monkeypatch.setattr("bench.watch.exact.EventReader", refuse)
+    sampled = Made(HopSnapshot(OUT, HopFlow(3), HopState()), notes=("a note",))
+    with open_scope() as scope, closing(ExactWatch(scope, sampled)) as watch:
+        seen = watch.snapshot()
+    assert seen.source is Source.SAMPLED
+    assert seen.hops == sampled.made.hops
+    assert seen.notes == ("a note", "sampled only, not exact: the kernel's tracing is for root only")
+    assert sampled.is_closed
+
+
+def test_what_events_tell_takes_the_place_of_what_was_sampled() -> None:
+    state = HopState(established=2)
+    sampled = (
+        HopSnapshot(OUT, HopFlow(1, ended_unknown=1, idle_before_reset_s=(5.0,)), state),
+        HopSnapshot(OUT, HopFlow(9), HopState(time_wait=9), is_unattributed=True),
+    )
+    found = joined(sampled, {OUT: HopFlow(4, closed_there=3), IN: HopFlow(failed_opens=1)})
+    assert found == (
+        HopSnapshot(OUT, HopFlow(4, closed_there=3, idle_before_reset_s=(5.0,)), state),
+        HopSnapshot(OUT, HopFlow(), HopState(time_wait=9), is_unattributed=True),
+        HopSnapshot(IN, HopFlow(failed_opens=1), HopState()),
+    )
+
+
+def test_peers_that_dumps_gather_are_gathered() -> None:
+    others = PeerHop(Direction.INCOMING, OTHER_PEERS, 80)
+    sampled = (HopSnapshot(others, HopFlow(1), HopState(established=7)),)
+    flows = {
+        PeerHop(Direction.INCOMING, f"10.1.0.{number}", 80): HopFlow(1, closed_there=1, lifetimes_s=(0.5,))
+        for number in range(100)
+    }
+    (found,) = joined(sampled, flows)
+    assert (found.hop, found.state) == (others, HopState(established=7))
+    assert (found.flow.opened, found.flow.closed_there, len(found.flow.lifetimes_s)) == (100, 100, 50)
