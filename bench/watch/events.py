@@ -149,7 +149,7 @@ class ConnectionLedger:
     def _end(self, ends: _Ends) -> None:
         self._add(ends.hop, ends.how)
         is_known = ends.lifetime_ns != UNKNOWN
-        if sum(len(lived) for _, lived in self._lifetimes) < _MOST_LIFETIMES:
+        if is_known.any() and sum(len(lived) for _, lived in self._lifetimes) < _MOST_LIFETIMES:
             self._lifetimes.append((ends.hop[is_known], ends.lifetime_ns[is_known]))
 
     def _hops(

@@ -29,6 +29,8 @@ from bench.watch.tracefs import TracingError
 
 DUMP_SHARE = 0.03
 """Of a core, that dumps may take beside the events."""
+MOST_HOPS = 1000
+"""Hops that only events saw and that are told apart, as many as of those that dumps see."""
 _COUNTS = 7
 """The fields of HopFlow that count; its samples come behind them."""
 _LIFETIMES = 64
@@ -171,15 +173,16 @@ class _Events:
 def joined(sampled: tuple[HopSnapshot, ...], flows: dict[PeerHop, HopFlow]) -> tuple[HopSnapshot, ...]:
     """Return the hops of a sampled snapshot with `flows` instead of theirs.
 
-    A hop that only events saw has nothing in any state. Where the sampled side gathers peers, it joins those.
-    Who opened a connection is known by events, so that nothing happens on what dumps attribute to nobody.
+    A hop that only events saw has nothing in any state; the busiest of these are told apart. Who opened a
+    connection is known by events, so that nothing happens on what dumps attribute to nobody.
     """
     seen = {each.hop for each in sampled}
-    gathered: dict[PeerHop, list[HopFlow]] = defaultdict(list)
+    unseen = sorted(flows.keys() - seen, key=lambda hop: (-flows[hop].opened - flows[hop].ended, str(hop)))
+    gathered = {hop: _gathering(hop, seen) for hop in unseen[MOST_HOPS:]}
+    parts: dict[PeerHop, list[HopFlow]] = defaultdict(list)
     for hop, flow in flows.items():
-        same_port, any_port = replace(hop, peer=OTHER_PEERS), PeerHop(hop.direction, OTHER_PEERS, 0)
-        gathered[next((each for each in (hop, same_port, any_port) if each in seen), hop)].append(flow)
-    exact = {hop: _sum(each) for hop, each in gathered.items()}
+        parts[gathered.get(hop, hop)].append(flow)
+    exact = {hop: _sum(each) for hop, each in parts.items()}
     found = []
     for each in sampled:
         flow = HopFlow() if each.is_unattributed else exact.pop(each.hop, HopFlow())
@@ -187,6 +190,12 @@ def joined(sampled: tuple[HopSnapshot, ...], flows: dict[PeerHop, HopFlow]) -> t
         flow = replace(flow, idle_before_reset_s=each.flow.idle_before_reset_s)
         found.append(replace(each, flow=flow))
     return (*found, *(HopSnapshot(hop, flow, HopState()) for hop, flow in exact.items()))
+
+
+def _gathering(hop: PeerHop, seen: set[PeerHop]) -> PeerHop:
+    """Return the hop that gathers peers to which `hop` belongs: as the dumps do, else by port."""
+    by_port, all_ports = replace(hop, peer=OTHER_PEERS), PeerHop(hop.direction, OTHER_PEERS, 0)
+    return all_ports if all_ports in seen and by_port not in seen else by_port
 
 
 def _sum(flows: list[HopFlow]) -> HopFlow:

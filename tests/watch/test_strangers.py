@@ -7,13 +7,13 @@ import threading
 
 import numpy as np
 import pytest
-from bench.watch.scope import Scope, open_scope
 from numpy.typing import NDArray
 
 from bench.watch import connecting
 from bench.watch.connecting import ConnectingThreads
 from bench.watch.events import ConnectionLedger
 from bench.watch.model import Direction, HopFlow, PeerHop
+from bench.watch.scope import Scope, open_scope
 from bench.watch.strangers import Strangers
 from tests import needs
 from tests.watch.rows import SERVER, THERE, rows
