@@ -78,7 +78,7 @@ def connect(listener: socket.socket, way: str) -> None:
     """Open a connection, and end it as `way` says."""
     near = socket.create_connection(listener.getsockname())
     far, _ = listener.accept()
-    first, second = (near, far) if way.endswith("here") else (far, near)
+    first, second = (near, far) if way in ("closed_here", "reset_here") else (far, near)
     if way.startswith("reset"):
         first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
     first.close()
