@@ -11,6 +11,7 @@
 What comes after the first FIN changes nothing any more. Source: RFC 9293, section 3.3.2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -92,9 +93,8 @@ class ConnectionLedger:
         lifetimes = self._sampled_lifetimes()
         flows = {}
         for number in busy[busy != STRANGE].tolist():
-            counts = self._counts[number].tolist()
             lived = lifetimes.get(number, ())
-            flows[self._numbers.hops[number]] = HopFlow(*counts, lifetimes_s=lived)
+            flows[self._numbers.hops[number]] = hop_flow(self._counts[number].tolist(), lived)
         self._lifetimes.clear()
         self._counts[:] = 0
         self._forget_idle_hops(busy)
@@ -190,6 +190,21 @@ class ConnectionLedger:
         used[busy] = used[self._open.numbers] = True
         self._open.renumber(self._numbers.keep(used))
         self._counts = np.zeros((len(self._numbers), len(Count)), np.int64)
+
+
+def hop_flow(counts: Sequence[int], lifetimes_s: tuple[float, ...]) -> HopFlow:
+    """Return the flow of a hop from its counts, which are in the order of `Count`."""
+    opened, closed_here, closed_there, reset_here, reset_there, ended_unknown, failed_opens = counts
+    return HopFlow(
+        opened,
+        closed_here,
+        closed_there,
+        reset_here,
+        reset_there,
+        ended_unknown,
+        failed_opens,
+        lifetimes_s=lifetimes_s,
+    )
 
 
 def _spread(values: NDArray[np.float64]) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from bench.watch.counters import NamespaceCounters
 from bench.watch.event_reader import EventReader
+from bench.watch.events import Count, hop_flow
 from bench.watch.model import (
     OTHER_PEERS,
     HopFlow,
@@ -31,8 +32,6 @@ DUMP_SHARE = 0.03
 """Of a core, that dumps may take beside the events."""
 MOST_HOPS = 1000
 """Hops that only events saw and that are told apart, as many as of those that dumps see."""
-_COUNTS = 7
-"""The fields of HopFlow that count; its samples come behind them."""
 _LIFETIMES = 64
 
 
@@ -202,6 +201,6 @@ def _sum(flows: list[HopFlow]) -> HopFlow:
     """Return what happened on several hops together; their lifetimes are drawn evenly from all."""
     if len(flows) == 1:
         return flows[0]
-    counts = (sum(column) for column in zip(*(astuple(flow)[:_COUNTS] for flow in flows), strict=True))
+    columns = zip(*(astuple(flow)[: len(Count)] for flow in flows), strict=True)
     lived = [each for flow in flows for each in flow.lifetimes_s]
-    return HopFlow(*counts, lifetimes_s=tuple(lived[:: -(-len(lived) // _LIFETIMES) or 1]))
+    return hop_flow([sum(column) for column in columns], tuple(lived[:: -(-len(lived) // _LIFETIMES) or 1]))

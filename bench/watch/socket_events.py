@@ -127,7 +127,8 @@ def is_loopback(words: NDArray[np.uint32]) -> NDArray[np.bool_]:
     """Return which addresses, (addresses, 4), are of 127.0.0.0/8 or ::1, which every namespace has."""
     is_first_byte = (words[:, 3] & _FIRST_BYTE) == (_LOOPBACK[3] & _FIRST_BYTE)
     is_v4: NDArray[np.bool_] = is_first_byte & (words[:, :3] == _LOOPBACK[:3]).all(axis=1)
-    return is_v4 | (words == _LOOPBACK_6).all(axis=1)
+    is_v6: NDArray[np.bool_] = (words == _LOOPBACK_6).all(axis=1)
+    return is_v4 | is_v6
 
 
 def _reset_rows(flat: NDArray[np.uint8], records: Records, kind: RowKind, of: EventFormat) -> Rows:

@@ -49,7 +49,7 @@ class Strangers:
         thread[before] = self._connecting.remove(rows["socket"][before])[1]
         waiting = connects & births.is_last
         self._connecting.add(rows["socket"][waiting], rows["time_ns"][waiting], rows["thread"][waiting])
-        strange = outgoing & (thread != UNKNOWN)
+        strange: NDArray[np.bool_] = outgoing & (thread != UNKNOWN)
         strange[strange] = ~self._is_ours(thread[strange])
         if self._also_other_ends and strange.any():
             incoming = births.born & ~births.is_outgoing & is_loopback(rows["remote"])
@@ -61,7 +61,9 @@ class Strangers:
 
 def _keys(rows: Rows, first: str, second: str) -> NDArray[np.uint64]:
     """Return a number for each connection, seen from the end `first`."""
-    keys = rows[f"{first}_port"].astype(np.uint64) << np.uint64(16) | rows[f"{second}_port"]
+    keys: NDArray[np.uint64] = (
+        rows[f"{first}_port"].astype(np.uint64) << np.uint64(16) | rows[f"{second}_port"]
+    )
     for end in (first, second):
         for column in range(4):
             keys = (keys ^ rows[end][:, column]) * _ODD

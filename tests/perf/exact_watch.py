@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import socket
+import statistics
 import struct
 import subprocess
 import sys
@@ -19,7 +20,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -157,25 +157,26 @@ def proxy_cost(name: str, rounds: int) -> None:
         play = Play(opened, scenario, Path(folder), Settings(), None)
         candidate = play.start(name)
         play.turn(candidate)  # warms up
-        costs: dict[bool, list[float]] = {True: [], False: []}
+        costs: dict[str, list[float]] = {"watched": [], "alone": []}
         for round_ in range(rounds):
-            for is_watched in pairs.order([True, False], round_):
-                with watched(opened.near, is_watched):
-                    costs[is_watched].append(play.turn(candidate).cpu_us)
-    ratio = paired_ratio(costs[False], costs[True])
-    shown = {key: sorted(values)[len(values) // 2] for key, values in costs.items()}
+            for side in pairs.order(list(costs), round_):
+                with watched(opened.near) if side == "watched" else contextlib.nullcontext():
+                    costs[side].append(play.turn(candidate).cpu_us)
+    ratio = paired_ratio(costs["alone"], costs["watched"])
+    shown = {side: statistics.median(values) for side, values in costs.items()}
     sys.stdout.write(
-        f"{name}, short: {shown[False]:.1f} us of CPU a request, watched {shown[True]:.1f} us;"
+        f"{name}, short: {shown['alone']:.1f} us of CPU a request, watched {shown['watched']:.1f} us;"
         f" ratio {ratio.center:.3f} ({ratio.low:.3f} to {ratio.high:.3f}), {rounds} pairs\n"
     )
 
 
-@contextmanager
-def watched(cores: set[int], is_watched: bool) -> Iterator[None]:
-    """Watch while the block lasts, if so."""
-    watcher = Watcher(cores) if is_watched else None
-    yield
-    if watcher is not None:
+@contextlib.contextmanager
+def watched(cores: set[int]) -> Iterator[None]:
+    """Watch while the block lasts."""
+    watcher = Watcher(cores)
+    try:
+        yield
+    finally:
         watcher.end()
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,9 @@ def test_each_refusal_has_its_reason(
 
 @needs.on_linux
 def test_an_ordinary_user_is_told_that_it_needs_root() -> None:
-    user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
+    user: dict[str, Any] = (
+        {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
+    )
     try:
         done = subprocess.run(
             [sys.executable, "-c", TRY], cwd=ROOT, capture_output=True, text=True, check=False, **user
