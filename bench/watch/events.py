@@ -35,7 +35,7 @@ _LIFETIMES = 64
 """Of one hop: what HopFlow holds."""
 
 
-class Count(IntEnum):
+class FlowCount(IntEnum):
     """The columns of what is counted by hop."""
 
     OPENED = 0
@@ -70,7 +70,7 @@ class ConnectionLedger:
         self._numbers = HopNumbers()
         self._open = OpenSockets()
         self._waiting: Rows = np.empty(0, ROW)
-        self._counts = np.zeros((0, len(Count)), np.int64)
+        self._counts = np.zeros((0, len(FlowCount)), np.int64)
         self._lifetimes: list[tuple[NDArray[np.int32], NDArray[np.int64]]] = []
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class ConnectionLedger:
         return len(self._open)
 
     def feed(self, rows: Rows, until_ns: int) -> None:
-        """Count what `rows` say that happened up to `until_ns`, the time at which all of them were read."""
+        """FlowCount what `rows` say that happened up to `until_ns`, the time at which all of them were read."""
         rows = np.concatenate((self._waiting, rows))
         is_due = rows["time_ns"] <= until_ns
         due, late = rows[is_due], rows[~is_due]
@@ -101,7 +101,7 @@ class ConnectionLedger:
         return flows
 
     def _settle(self, rows: Rows, how: NDArray[np.int64]) -> None:
-        """Count rows whose meaning is known; they are ordered by socket and time."""
+        """FlowCount rows whose meaning is known; they are ordered by socket and time."""
         is_state = rows["kind"] == RowKind.STATE
         step = is_state & ((rows["new"] == SYN_SENT) | (rows["new"] == SYN_RECV))
         born = is_state & (
@@ -134,7 +134,7 @@ class ConnectionLedger:
     def _born(
         self, rows: Rows, born: NDArray[np.bool_], is_first: NDArray[np.bool_], is_last: NDArray[np.bool_]
     ) -> NDArray[np.int32]:
-        """Count the beginnings of connections; return their hops, UNKNOWN for the other rows."""
+        """FlowCount the beginnings of connections; return their hops, UNKNOWN for the other rows."""
         by_us = rows["old"] == SYN_SENT
         # Where both ends connect at once, SYN_RECV comes after SYN_SENT (RFC 9293, section 3.5).
         by_us |= born & ~is_first & np.append(False, (by_us & (rows["new"] == SYN_RECV))[:-1])
@@ -143,7 +143,7 @@ class ConnectionLedger:
             connects = rows["new"] == SYN_SENT
             hop[self._strangers.find(Births(rows, connects, born, by_us, is_first, is_last))] = STRANGE
         is_open = rows["new"][born] == ESTABLISHED
-        self._add(hop[born], np.where(is_open, np.int64(Count.OPENED), np.int64(Count.FAILED_OPENS)))
+        self._add(hop[born], np.where(is_open, np.int64(FlowCount.OPENED), np.int64(FlowCount.FAILED_OPENS)))
         return hop
 
     def _end(self, ends: _Ends) -> None:
@@ -164,10 +164,10 @@ class ConnectionLedger:
         return hop
 
     def _add(self, hop: NDArray[np.int32], what: NDArray[np.int64]) -> None:
-        """Count one for each pair of hop and column."""
+        """FlowCount one for each pair of hop and column."""
         size = max(len(self._numbers), len(self._counts))
-        counts = np.bincount(hop * np.int64(len(Count)) + what, minlength=size * len(Count))
-        counts = counts.reshape(size, len(Count))
+        counts = np.bincount(hop * np.int64(len(FlowCount)) + what, minlength=size * len(FlowCount))
+        counts = counts.reshape(size, len(FlowCount))
         counts[: len(self._counts)] += self._counts
         self._counts = counts
 
@@ -189,11 +189,11 @@ class ConnectionLedger:
         used = np.zeros(len(self._numbers), np.bool_)
         used[busy] = used[self._open.numbers] = True
         self._open.renumber(self._numbers.keep(used))
-        self._counts = np.zeros((len(self._numbers), len(Count)), np.int64)
+        self._counts = np.zeros((len(self._numbers), len(FlowCount)), np.int64)
 
 
 def hop_flow(counts: Sequence[int], lifetimes_s: tuple[float, ...]) -> HopFlow:
-    """Return the flow of a hop from its counts, which are in the order of `Count`."""
+    """Return the flow of a hop from its counts, which are in the order of `FlowCount`."""
     opened, closed_here, closed_there, reset_here, reset_there, ended_unknown, failed_opens = counts
     return HopFlow(
         opened,
@@ -221,15 +221,15 @@ def _verdicts(rows: Rows, decided_ns: int) -> tuple[NDArray[np.int64], NDArray[n
     """
     kind, new = rows["kind"], rows["new"]
     left = (kind == RowKind.STATE) & (rows["old"] == ESTABLISHED) & (new != ESTABLISHED)
-    how = np.where(left, np.int64(Count.ENDED_UNKNOWN), np.int64(UNKNOWN))
-    how[left & (new == FIN_WAIT1)] = Count.CLOSED_HERE
-    how[left & (new == CLOSE_WAIT)] = Count.CLOSED_THERE
+    how = np.where(left, np.int64(FlowCount.ENDED_UNKNOWN), np.int64(UNKNOWN))
+    how[left & (new == FIN_WAIT1)] = FlowCount.CLOSED_HERE
+    how[left & (new == CLOSE_WAIT)] = FlowCount.CLOSED_THERE
     same = rows["socket"][1:] == rows["socket"][:-1]
     before, behind = np.append(False, same), np.append(same, False)
     reset = left & (new == CLOSE)
     kind_before, kind_behind = np.roll(kind, 1), np.roll(kind, -1)
     by_us = (before & (kind_before == RowKind.SENT_RESET)) | (behind & (kind_behind == RowKind.SENT_RESET))
-    how[reset & by_us] = Count.RESET_HERE
-    how[reset & before & (kind_before == RowKind.RECEIVED_RESET)] = Count.RESET_THERE
-    is_half = (reset & (how == Count.ENDED_UNKNOWN)) | (kind != RowKind.STATE)
+    how[reset & by_us] = FlowCount.RESET_HERE
+    how[reset & before & (kind_before == RowKind.RECEIVED_RESET)] = FlowCount.RESET_THERE
+    is_half = (reset & (how == FlowCount.ENDED_UNKNOWN)) | (kind != RowKind.STATE)
     return how, is_half & ~behind & (rows["time_ns"] > decided_ns)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from bench.watch.counters import NamespaceCounters
 from bench.watch.event_reader import EventReader
-from bench.watch.events import Count, hop_flow
+from bench.watch.events import FlowCount, hop_flow
 from bench.watch.model import (
     OTHER_PEERS,
     HopFlow,
@@ -24,6 +24,7 @@ from bench.watch.model import (
     Source,
 )
 from bench.watch.sampled import SampledWatch
+from bench.watch.sampled_notes import is_of_dumps
 from bench.watch.scope import Scope
 from bench.watch.scope_events import ScopeEvents
 from bench.watch.tracefs import TracingError
@@ -74,7 +75,8 @@ class ExactWatch:
         interval = self._events.take()
         is_late = self._dumped is not None and self._dumped_s < interval.began_s
         dumped = self._dump(interval)
-        notes = (*dumped.notes, *interval.notes)
+        of_dumps = [note for note in dumped.notes if not (interval.is_whole and is_of_dumps(note))]
+        notes = (*of_dumps, *interval.notes)
         cost_s = interval.cost_s + (dumped.cost_s if self._dumped_s >= interval.ended_s else 0.0)
         if not interval.is_whole and not is_late:
             return replace(dumped, notes=notes, cost_s=cost_s)
@@ -201,6 +203,6 @@ def _sum(flows: list[HopFlow]) -> HopFlow:
     """Return what happened on several hops together; their lifetimes are drawn evenly from all."""
     if len(flows) == 1:
         return flows[0]
-    columns = zip(*(astuple(flow)[: len(Count)] for flow in flows), strict=True)
+    columns = zip(*(astuple(flow)[: len(FlowCount)] for flow in flows), strict=True)
     lived = [each for flow in flows for each in flow.lifetimes_s]
     return hop_flow([sum(column) for column in columns], tuple(lived[:: -(-len(lived) // _LIFETIMES) or 1]))

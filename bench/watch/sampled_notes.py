@@ -9,6 +9,14 @@ _USUAL_INTERVAL_S = 1.0
 _EVERYWHERE = 1
 """Value of net.ipv4.tcp_tw_reuse; 2 is loopback only (Documentation/networking/ip-sysctl.rst)."""
 
+_OF_DUMPS = ("between two looks", "is a lower bound here", "keeps the watch within")
+"""What a note says that is about dumps alone."""
+
+
+def is_of_dumps(note: str) -> bool:
+    """Return whether a note tells what dumps miss or cost: none of it holds where events are counted."""
+    return any(words in note for words in _OF_DUMPS)
+
 
 def notes(settled: Settled, reading: Reading, growth: HostFlow) -> tuple[str, ...]:
     """Return what the counters showed that dumps did not, and what shortens TIME_WAIT."""

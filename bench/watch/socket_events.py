@@ -23,11 +23,13 @@ STATE_EVENT, SENT_EVENT, RECEIVED_EVENT = (
     "tcp/tcp_send_reset",
     "tcp/tcp_receive_reset",
 )
-_STATES = f"newstate=={ESTABLISHED}||oldstate=={ESTABLISHED}||oldstate=={SYN_SENT}"
-STATE_FILTER = f"protocol=={socket.IPPROTO_TCP}&&({_STATES})"
-"""The other changes of state follow from these: in the buffer they would be most of it."""
-CONNECT_FILTER = f"protocol=={socket.IPPROTO_TCP}&&({_STATES}||newstate=={SYN_SENT})"
-"""The same with the event that names the thread that connects."""
+STATE_FILTER = f"oldstate<={SYN_SENT}||newstate=={ESTABLISHED}"
+"""What comes to ESTABLISHED (1) or leaves it, and what comes of SYN_SENT (2): little to compare.
+
+The other changes of state follow from these: in the buffer they would be most of it.
+"""
+CONNECT_FILTER = f"oldstate<={SYN_SENT}||newstate<={SYN_SENT}"
+"""The same with what comes to SYN_SENT, which names the thread that connects."""
 RESET_FILTER = "skaddr!=0"
 """An RST that answers a packet without a socket ends no connection."""
 
@@ -70,6 +72,7 @@ _STATE_FIELDS = {
     "newstate": "i4",
     "sport": "u2",
     "dport": "u2",
+    "protocol": "u2",
     # Those of IPv4 are there in their form of IPv6.
     "saddr_v6": "(4,)u4",
     "daddr_v6": "(4,)u4",
@@ -115,6 +118,8 @@ class SocketEvents:
     def _state_rows(self, flat: NDArray[np.uint8], records: Records) -> Rows:
         at, times = _of(flat, records, self.state.number, self.state.size)
         found = _gather(flat, at, self.state.dtype(_STATE_FIELDS))
+        is_tcp = found["protocol"] == socket.IPPROTO_TCP
+        found, times = found[is_tcp], times[is_tcp]
         rows = np.zeros(len(found), ROW)
         rows["time_ns"], rows["socket"], rows["thread"] = times, found["skaddr"], found["common_pid"]
         rows["old"], rows["new"] = found["oldstate"], found["newstate"]

@@ -158,7 +158,9 @@ class TraceInstance:
         size_kib = max(_LEAST_KIB, min(_MOST_KIB, _BUFFERS_KIB // len(cpus)))
         self._write("buffer_size_kb", str(size_kib))
         # A killed process closes it too: recording stops, and the buffers are given back.
-        self._write("options/disable_on_free", "1")
+        self._write("trace_options", "disable_on_free")
+        # Names of processes are not asked for: the kernel would note one at each change of process.
+        self._write("trace_options", "norecord-cmd")
         self._held.append(os.open(self.path / "free_buffer", os.O_WRONLY | os.O_CLOEXEC))
         for cpu in cpus:
             flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC

@@ -63,6 +63,7 @@ def test_a_snapshot_counts_exactly_and_shows_what_is_there(traffic: Traffic) -> 
     assert counts(second, out) == HopFlow(1, closed_here=1)
     (state,) = (each.state for each in first.hops if each.hop == out)
     assert (state.established, state.time_wait) == (1, 4)
+    assert not any("looks" in note for note in (*first.notes, *second.notes))
 
 
 @contextmanager
