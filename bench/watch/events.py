@@ -78,7 +78,7 @@ class ConnectionLedger:
         return len(self._open)
 
     def feed(self, rows: Rows, until_ns: int) -> None:
-        """FlowCount what `rows` say that happened up to `until_ns`, the time at which all of them were read."""
+        """Count what `rows` say that happened up to `until_ns`, the time at which all of them were read."""
         rows = np.concatenate((self._waiting, rows))
         is_due = rows["time_ns"] <= until_ns
         due, late = rows[is_due], rows[~is_due]
@@ -101,7 +101,7 @@ class ConnectionLedger:
         return flows
 
     def _settle(self, rows: Rows, how: NDArray[np.int64]) -> None:
-        """FlowCount rows whose meaning is known; they are ordered by socket and time."""
+        """Count rows whose meaning is known; they are ordered by socket and time."""
         is_state = rows["kind"] == RowKind.STATE
         step = is_state & ((rows["new"] == SYN_SENT) | (rows["new"] == SYN_RECV))
         born = is_state & (
@@ -134,7 +134,7 @@ class ConnectionLedger:
     def _born(
         self, rows: Rows, born: NDArray[np.bool_], is_first: NDArray[np.bool_], is_last: NDArray[np.bool_]
     ) -> NDArray[np.int32]:
-        """FlowCount the beginnings of connections; return their hops, UNKNOWN for the other rows."""
+        """Count the beginnings of connections; return their hops, UNKNOWN for the other rows."""
         by_us = rows["old"] == SYN_SENT
         # Where both ends connect at once, SYN_RECV comes after SYN_SENT (RFC 9293, section 3.5).
         by_us |= born & ~is_first & np.append(False, (by_us & (rows["new"] == SYN_RECV))[:-1])
@@ -164,7 +164,7 @@ class ConnectionLedger:
         return hop
 
     def _add(self, hop: NDArray[np.int32], what: NDArray[np.int64]) -> None:
-        """FlowCount one for each pair of hop and column."""
+        """Count one for each pair of hop and column."""
         size = max(len(self._numbers), len(self._counts))
         counts = np.bincount(hop * np.int64(len(FlowCount)) + what, minlength=size * len(FlowCount))
         counts = counts.reshape(size, len(FlowCount))
