@@ -3,6 +3,7 @@
 The times are defaults, or those that a product is shipped with, from its documents or its source.
 """
 
+import math
 from dataclasses import dataclass
 
 BACKEND_IDLE_S = {
@@ -20,6 +21,52 @@ BACKEND_IDLE_S = {
     "envoy": 3600.0,
 }
 """After how many idle seconds servers close a connection by default, or as they are shipped."""
+
+MARGIN_S = 0.5
+"""How much sooner than its server a proxy closes: for the way to it and back, and for busy machines."""
+
+
+def safe_idle_s(limit_s: float, spread_s: float = 0.0) -> float:
+    """Return how long a proxy may keep a connection that its server closes after `limit_s` idle seconds.
+
+    Below a second it is half of that. Where single connections differed by `spread_s`, others may end as much
+    earlier. The result is in whole seconds from 1 on, else in milliseconds, and 0 where nothing is left.
+    """
+    safe_s = limit_s - max(min(MARGIN_S, limit_s / 2), spread_s)
+    if safe_s >= 1:
+        return float(math.floor(safe_s))
+    return max(0.0, math.floor(safe_s * 1000) / 1000)
+
+
+def format_time(seconds: float) -> str:
+    """Return a time as nginx, HAProxy and Caddy read it: `4s`, `500ms`."""
+    return f"{seconds:.0f}s" if seconds == int(seconds) else f"{seconds * 1000:.0f}ms"
+
+
+@dataclass(frozen=True, slots=True)
+class IdleLimit:
+    """After how many idle seconds the servers of an upstream {} close a connection."""
+
+    idle_s: float
+    """At the earliest, as far as it is known."""
+    spread_s: float = 0.0
+    """By how much single connections differed."""
+    shown: str = ""
+    """What was measured, and how: `4.98..5.02 s (measured by a probe of 10.0.0.1:80)`; empty: assumed."""
+
+    def __str__(self) -> str:
+        return self.shown or f"{self.idle_s:g} s"
+
+    @property
+    def safe_s(self) -> float:
+        """How long nginx may keep an idle connection; 0 where there is no such time."""
+        return safe_idle_s(self.idle_s, self.spread_s)
+
+    def allows(self, idle_s: float | None) -> bool:
+        """Return whether nginx closes first if it keeps idle connections for so long (None: for ever)."""
+        if idle_s is None:
+            return False
+        return idle_s < self.idle_s - self.spread_s or 0 < idle_s <= self.safe_s
 
 
 @dataclass(frozen=True, slots=True)

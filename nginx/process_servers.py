@@ -31,9 +31,8 @@ class PooledServers:
     @classmethod
     def of(cls, upstream: Upstream, protocol: str) -> "PooledServers":
         """Return the servers of an upstream {}, to which a location passes with a protocol."""
-        addresses = [line.args[0] for line in upstream.servers if line.args]
         in_use = [line.args[0] for line in upstream.servers_in_use if line.args]
-        return cls(upstream.name, protocol, addresses, in_use, upstream.balancer)
+        return cls(upstream.name, protocol, upstream.addresses, in_use, upstream.balancer)
 
     @classmethod
     def alone(cls, name: str, protocol: str, address: str) -> "PooledServers":

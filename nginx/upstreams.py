@@ -12,7 +12,8 @@ from nginx.tree import Directive, Place
 from nginx.versions import Version
 
 IMPLICIT_IDLE = 32
-_BRIEF_S = 0.1
+BRIEF_S = 0.1
+"""A shorter time lets hardly any request follow on a connection."""
 _TIMES = {"keepalive_timeout": versions.POOL_LIMITS, "keepalive_time": versions.POOL_TIME}
 """Lines of times after which connections are closed, and since when they are there."""
 _BALANCERS = third_party.BALANCERS | {"least_conn", "ip_hash", "hash", "random", "least_time", "sticky"}
@@ -56,6 +57,11 @@ class Upstream:
     def servers(self) -> list[Directive]:
         """The `server` lines."""
         return list(self.directive.children("server"))
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses of the `server` lines, as written."""
+        return [line.args[0] for line in self.servers if line.args]
 
     @property
     def servers_in_use(self) -> list[Directive]:
@@ -167,7 +173,7 @@ class Upstream:
 
 def is_brief(line: Directive) -> bool:
     """Return whether a time is so short that few connections are reused within it."""
-    return line.seconds is not None and line.seconds < _BRIEF_S
+    return line.seconds is not None and line.seconds < BRIEF_S
 
 
 def is_balancer(directive: Directive) -> bool:

@@ -17,6 +17,7 @@ from bench.commands import printing
 from bench.commands.judging import FrontIdle, JudgedBy, RulePattern, judging_options
 from bench.commands.nginx_options import installed_nginx, installed_version, read_target
 from bench.commands.options import command, option
+from bench.commands.probed import ProbeSource, probe_option, with_probes
 from bench.errors import ExitCode, write_error
 from bench.plan.flags import Heading
 from nginx import check
@@ -44,6 +45,7 @@ _FORMATS: dict[str, Callable[[check.CheckResult], str]] = {
 @command("check")
 @click.argument("targets", nargs=-1, metavar="FILE|DIR|-")
 @judging_options
+@probe_option
 @option(
     Heading.PROXY,
     "--front-idle",
@@ -131,6 +133,7 @@ def check_command(
     explain: str | None,
     rules: bool,
     config_tests: tuple[str, ...],
+    probes: tuple[ProbeSource, ...],
     **judging: Any,
 ) -> None:
     """Say whether an nginx configuration reuses its upstream connections, location by location.
@@ -145,6 +148,7 @@ def check_command(
         raise click.UsageError("name a configuration: a file, a folder, or - for standard input")
     judged_by = JudgedBy.of(judging, _known())
     inputs = [read_target(target, may_be_empty=allow_empty) for target in targets]
+    judged_by = with_probes(judged_by, probes, inputs)
     found = _check(inputs, judged_by, may_be_empty=allow_empty)
     judged_by.warn_of_unknown(found.upstreams)
     found.add(each for target in inputs for each in _refusals(*target, config_tests, judged_by))

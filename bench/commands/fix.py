@@ -13,6 +13,7 @@ from bench.commands import printing
 from bench.commands.judging import JudgedBy, judging_options
 from bench.commands.nginx_options import STANDARD_INPUT, read_target
 from bench.commands.options import command, option
+from bench.commands.probed import ProbeSource, probe_option, with_probes
 from bench.commands.server_kinds import kinds_option, with_kinds
 from bench.errors import ExitCode
 from bench.plan.flags import Heading
@@ -25,6 +26,7 @@ from nginx.rules import CheckSettings
 @command("fix")
 @click.argument("targets", nargs=-1, required=True, metavar="FILE|DIR|-")
 @judging_options
+@probe_option
 @kinds_option("The kind of the servers", shown_default="unknown")
 @option(
     Heading.OUTPUT,
@@ -41,6 +43,7 @@ def fix_command(
     targets: tuple[str, ...],
     output: str,
     backend_like: Sequence[tuple[str, BackendKind]],
+    probes: tuple[ProbeSource, ...],
     **judging: Any,
 ) -> None:
     """Make each location of an nginx configuration reuse its upstream connections.
@@ -50,11 +53,11 @@ def fix_command(
     output). Exit 1 if a location could not be repaired, 2 if nginx refuses the configuration, or if nothing
     in it passes requests on.
     """
-    judged_by = JudgedBy.of(judging)
+    inputs = [read_target(target) for target in targets]
+    judged_by = with_probes(JudgedBy.of(judging), probes, inputs)
     settings = with_kinds(judged_by.settings, backend_like)
     repair = fix.Repair()
-    for target in targets:
-        name, text = read_target(target)
+    for name, text in inputs:
         repair = fix.fix(
             name,
             list(judged_by.versions),

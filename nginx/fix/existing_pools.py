@@ -53,7 +53,7 @@ class ExistingPools:
         is_limited = any(map(_is_low, upstream.directive.block or ()))
         if fits and not is_limited and self._is_used(upstream):
             # The size is right, but one location more now meets the end of the servers' idle time.
-            self._limit(upstream)
+            self._limit(upstream, servers)
             return
         if line is not None and line.number == 0:
             raise Unfixable(f"`{line}` ({line.place}) switches its pool off: remove it if that is not meant")
@@ -64,7 +64,7 @@ class ExistingPools:
                 self._resize(upstream, line, size)
             elif not fits or size < min(pool.idle for pool in pools):
                 self._edits.append(upstream.directive, f"keepalive {size}{self._local(upstream)};")
-        self._limit(upstream)
+        self._limit(upstream, servers)
 
     def _reject_owned(self, upstream: Upstream) -> None:
         """Reject an upstream {} in which something else takes care of connections."""
@@ -104,20 +104,20 @@ class ExistingPools:
         elif size != line.number:
             self._edits.replace_argument(line, 0, str(size))
 
-    def _limit(self, upstream: Upstream) -> None:
-        """Let a connection serve many requests, and idle for a shorter time than at its server."""
-        timeout_s = self._sizer.timeout_s(upstream.name)
-        for name, value in _LIMITS.items():
-            limit = upstream.directive.child(name)
-            if limit is not None and _is_low(limit):
-                self._edits.replace_argument(limit, 0, value)
-        limit = upstream.directive.child("keepalive_timeout")
-        if timeout_s is None:
-            return
-        if limit is None:
-            self._edits.append(upstream.directive, f"keepalive_timeout {timeout_s}s;")
-        elif limit.seconds is None or not 0 < limit.seconds <= timeout_s:
-            self._edits.replace_argument(limit, 0, f"{timeout_s}s")
+    def _limit(self, upstream: Upstream, servers: PooledServers) -> None:
+        """Let a connection serve many requests, and end before its server ends it.
+
+        Raises:
+            Unfixable: the servers leave no time for reuse.
+        """
+        limits = self._sizer.limits(servers)
+        values = limits.values
+        for name, default in _LIMITS.items():
+            line = upstream.directive.child(name)
+            if line is None and name in values:
+                self._edits.append(upstream.directive, f"{name} {values[name]};")
+            elif line is not None and (_is_low(line) or not limits.are_kept_by(line)):
+                self._edits.replace_argument(line, 0, values.get(name, default))
 
 
 def _is_low(line: Directive) -> bool:

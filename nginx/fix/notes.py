@@ -73,10 +73,11 @@ def _occupied(each: PassLocation, settings: CheckSettings) -> Iterator[str]:
 
 def remarks(settings: CheckSettings) -> Iterator[str]:
     """Yield what a repair assumes about all servers, where it was not given."""
-    if settings.backend_idle_s is None:
+    if settings.backend_idle_s is None and not settings.measured:
         yield (
             "its servers are taken to keep idle connections for longer than nginx does (60 s): else a POST, "
-            "PATCH or LOCK now and then gets a 502; give their time with --backend-idle"
+            "PATCH or LOCK now and then gets a 502; measure their time with --probe, or give it with "
+            "--backend-idle"
         )
     if settings.backend_max_connections is None:
         yield (

@@ -91,14 +91,15 @@ class FixPlanner:
         """Give the targets a pool; return the header lines that this makes necessary."""
         lines: list[str] = []
         for target in each.targets:
-            name = "" if target.upstream is None else target.upstream.name
-            closing = self._contexts[0].settings.closing_of(name)
+            upstream = target.upstream
+            named = ("", [target.server]) if upstream is None else (upstream.name, upstream.addresses)
+            closing = self._contexts[0].settings.closing_of(*named)
             if closing is not None:
                 raise Unfixable(f"nothing would be reused: {closing}")
-            if target.upstream is None:
+            if upstream is None:
                 lines += self._new_upstreams.declare(each, target)
             else:
-                self._pools.repair(target.upstream, each.protocol)
+                self._pools.repair(upstream, each.protocol)
         return lines
 
     # The request

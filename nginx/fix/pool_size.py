@@ -10,11 +10,40 @@ from dataclasses import dataclass
 
 from nginx import versions
 from nginx.fix.edits import CapacityUnknown, Unfixable
-from nginx.pool_share import size_for
+from nginx.idle_times import format_time
+from nginx.pool_share import FEW_REQUESTS, size_for
 from nginx.process_servers import PooledServers
 from nginx.rules import RuleContext
+from nginx.tree import Directive
+from nginx.upstreams import BRIEF_S
 
 USUAL_SIZE = 32
+# What holds without keepalive_timeout and keepalive_requests in an upstream {}; the old one before 1.19.10.
+_DEFAULT_IDLE_S = 60
+_DEFAULT_REQUESTS, _OLD_DEFAULT_REQUESTS = 1000, 100
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """What ends a pooled connection before its server does; None where nginx's default is right."""
+
+    idle_s: float | None = None
+    requests: int | None = None
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The argument of each directive that is needed."""
+        found = {} if self.requests is None else {"keepalive_requests": str(self.requests)}
+        return found if self.idle_s is None else found | {"keepalive_timeout": format_time(self.idle_s)}
+
+    def are_kept_by(self, line: Directive) -> bool:
+        """Return whether a line is about something else, or limits it as much or more."""
+        match line.name:
+            case "keepalive_timeout":
+                return self.idle_s is None or 0 < (line.seconds or 0) <= self.idle_s
+            case "keepalive_requests":
+                return self.requests is None or (line.number is not None and line.number <= self.requests)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +106,34 @@ class PoolSizer:
         return min(wanted, allowed)
 
     def lines(self, servers: PooledServers) -> list[str]:
-        """Return the lines of a new pool; the second closes an idle connection before its server does.
+        """Return the lines of a new pool; the others let nginx close a connection before its server does.
 
         Raises:
             Unfixable: there can be none.
         """
-        timeout_s = self.timeout_s(servers.name)
-        limit = [] if timeout_s is None else [f"keepalive_timeout {timeout_s}s;"]
-        return [f"keepalive {self.size(servers)};", *limit]
+        limits = self.limits(servers).values
+        return [f"keepalive {self.size(servers)};", *(f"{name} {value};" for name, value in limits.items())]
 
-    def timeout_s(self, name: str) -> int | None:
-        """Return how long connections to the servers of an upstream {} may idle; None for nginx's default."""
-        idle_s = self.contexts[0].settings.idle_s_of(name)
-        oldest = min(ctx.version for ctx in self.contexts)
-        if idle_s is None or idle_s > 60 or oldest < versions.POOL_LIMITS:
-            return None
-        return max(1, int(idle_s) - 1)
+    def limits(self, servers: PooledServers) -> PoolLimits:
+        """Return how long connections to some servers may idle, and how many requests they may serve.
+
+        Raises:
+            Unfixable: they leave no time for reuse.
+        """
+        settings, oldest = self.contexts[0].settings, min(ctx.version for ctx in self.contexts)
+        limit = settings.idle_limit_of(servers.name, servers.addresses)
+        if limit is not None and limit.safe_s < BRIEF_S:
+            raise Unfixable(f"the servers close idle connections after {limit}: too soon to reuse them")
+        if oldest < versions.POOL_LIMITS:
+            return PoolLimits()
+        server = settings.request_limit_of(servers.name, servers.addresses)
+        requests = None if server is None else server.requests
+        default = _DEFAULT_REQUESTS if oldest >= versions.POOL_TIME else _OLD_DEFAULT_REQUESTS
+        return PoolLimits(
+            idle_s=None if limit is None or limit.safe_s >= _DEFAULT_IDLE_S else limit.safe_s,
+            # So few would be a pool that hardly reuses anything, whoever closes.
+            requests=requests if requests is not None and FEW_REQUESTS < requests < default else None,
+        )
 
     def _capacity(self, servers: PooledServers) -> int | None:
         return self.contexts[0].settings.max_connections_of(servers.name)

@@ -5,7 +5,7 @@ _CORE, _PROXY, _UPSTREAM = (
     f"http/ngx_http_{module}_module.html#" for module in ("core", "proxy", "upstream")
 )
 _ABOUT = {
-    f"{_UPSTREAM}keepalive_requests": "NK020",
+    f"{_UPSTREAM}keepalive_requests": "NK020 NK059",
     f"{_UPSTREAM}keepalive_timeout": "NK018 NK021",
     f"{_UPSTREAM}max_conns": "NK039",
     f"{_UPSTREAM}ntlm": "NK032",

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from nginx.directive_versions import lines_too_new
 from nginx.finding import Severity
-from nginx.idle_times import Front
+from nginx.idle_times import Front, IdleLimit
 from nginx.known_directives import KnownDirectives
+from nginx.measured import MeasuredServer
 from nginx.model import Model, PassLocation
 from nginx.refusals.find import find_refusals
 from nginx.refusals.refusal import Refusal
@@ -19,6 +20,8 @@ from nginx.verdict import Verdict, compute_verdict
 from nginx.versions import Version
 
 Value = TypeVar("Value")
+_REUSING = frozenset({"reused", "partly reused"})
+"""The answers by which connections are reused, at least in part."""
 
 # The parts that the examples of several rules share.
 POOL = "upstream app { server 10.0.0.1:8080; keepalive 64; }\n"
@@ -60,6 +63,8 @@ class CheckSettings:
     """How many connections one server of single upstreams accepts, by name."""
     closing: Mapping[str, str] = field(default_factory=dict)
     """Why the servers of an upstream keep no connections open, by its name; "" is about all others."""
+    measured: tuple[MeasuredServer, ...] = ()
+    """What probes measured of servers; it counts more than what is given or assumed of them."""
     front: Front | None = None
     """What is in front of nginx."""
     ignored: tuple[tuple[str, str], ...] = ()
@@ -67,16 +72,39 @@ class CheckSettings:
     known: KnownDirectives | None = None
     """The directives of the nginx that is installed."""
 
-    def idle_s_of(self, upstream: str) -> float | None:
-        """Return after how many idle seconds the servers of an upstream close a connection."""
-        return _of(self.upstream_idle_s, upstream, self.backend_idle_s)
+    def measured_of(self, upstream: str, addresses: Iterable[str]) -> list[MeasuredServer]:
+        """Return what was measured of the servers of an upstream with these addresses."""
+        listed = list(addresses)
+        return [each for each in self.measured if each.is_among(upstream, listed)]
+
+    def idle_limit_of(self, upstream: str, addresses: Iterable[str]) -> IdleLimit | None:
+        """Return when the servers of an upstream close idle connections; the one that is first decides."""
+        measured = self.measured_of(upstream, addresses)
+        limits = [
+            IdleLimit(each.idle_s, each.spread_s, f"{each.idle} ({each.by})")
+            for each in measured
+            if each.idle_s is not None
+        ]
+        if measured:
+            return min(limits, key=lambda limit: limit.idle_s - limit.spread_s, default=None)
+        assumed = _of(self.upstream_idle_s, upstream, self.backend_idle_s)
+        return None if assumed is None else IdleLimit(assumed)
+
+    def request_limit_of(self, upstream: str, addresses: Iterable[str]) -> MeasuredServer | None:
+        """Return the server of an upstream that was measured to close after the fewest requests."""
+        limited = [each for each in self.measured_of(upstream, addresses) if each.requests is not None]
+        return min(limited, key=lambda each: each.requests or 0, default=None)
 
     def max_connections_of(self, upstream: str) -> int | None:
         """Return how many connections one server of an upstream accepts."""
         return _of(self.upstream_max_connections, upstream, self.backend_max_connections)
 
-    def closing_of(self, upstream: str) -> str | None:
+    def closing_of(self, upstream: str, addresses: Iterable[str] = ()) -> str | None:
         """Return why the servers of an upstream keep no connections open; None if nothing says so."""
+        measured = self.measured_of(upstream, addresses)
+        if measured:
+            by = next((each.by for each in measured if each.closes), None)
+            return None if by is None else f"its server closes after each response ({by})"
         return _of(self.closing, upstream, self.closing.get(""))
 
 
@@ -124,13 +152,27 @@ class RuleContext:
         """
         key = id(each)
         if key not in self._verdicts:
-            found = compute_verdict(each, self.version, self.per_worker)
-            place = self._stops_at(each) if found.answer in {"reused", "partly reused"} else None
+            found = self._with_measured(each, compute_verdict(each, self.version, self.per_worker))
+            place = self._stops_at(each) if found.answer in _REUSING else None
             if place is not None:
                 reason = f"depends on {place}, for which nginx does not start; without that: {found.reason}"
                 found = replace(found, answer="depends", reason=reason, share=None)
             self._verdicts[key] = found
         return self._verdicts[key]
+
+    def _with_measured(self, each: PassLocation, found: Verdict) -> Verdict:
+        """Return a verdict with what was measured of the servers: those that close leave nothing to reuse."""
+        used = each.upstreams() if self.settings.measured and found.answer in _REUSING else []
+        closing = [self._measured_closing(upstream) for upstream in used]
+        if not closing or None in closing:
+            return found
+        reason = "; ".join(dict.fromkeys(filter(None, closing)))
+        return replace(found, answer="not reused", closes_first="backend", reason=reason, share=None)
+
+    def _measured_closing(self, upstream: Upstream) -> str | None:
+        settings, addresses = self.settings, upstream.addresses
+        is_measured = settings.measured_of(upstream.name, addresses)
+        return settings.closing_of(upstream.name, addresses) if is_measured else None
 
     def _stops_at(self, each: PassLocation) -> Place | None:
         """Return a line for which nginx does not start, one of a location itself if there is one."""
@@ -160,7 +202,7 @@ class RuleContext:
 
     def reuses(self, each: PassLocation) -> bool:
         """Return whether connections of a pass location are reused, at least in part."""
-        return self.verdict(each).answer in {"reused", "partly reused"}
+        return self.verdict(each).answer in _REUSING
 
     def pooled(self) -> Iterator[tuple[Upstream, Pool]]:
         """Yield the upstreams that have a pool, with it."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from nginx.finding import Severity
+from nginx.idle_times import format_time
 from nginx.pool_share import pool_share
 from nginx.process_servers import PooledServers
 from nginx.rules.rule import CheckSettings, Hit, Rule, RuleContext, server
@@ -33,25 +34,23 @@ def idle_timeout_race(ctx: RuleContext) -> Iterator[Hit]:
     """nginx keeps an idle connection at least as long as the server does: now and then it sends into a close.
 
     GET, HEAD, PUT and DELETE are sent again on another connection; POST, PATCH and LOCK become a 502
-    (since 1.9.13). nginx ignores the server's `Keep-Alive: timeout=`. Give the server's timeout with
-    --backend-idle, in seconds or by its kind: Node, uvicorn, hypercorn and Apache 5 s, gunicorn 2 s, Puma
-    and Tomcat 20 s, Jetty 30 s, an AWS ALB 60 s, nginx 75 s, Kestrel 130 s, Envoy an hour.
+    (since 1.9.13). nginx ignores the server's `Keep-Alive: timeout=`. Measure the server's timeout with
+    --probe, or give it with --backend-idle, in seconds or by its kind: Node, uvicorn, hypercorn and Apache
+    5 s, gunicorn 2 s, Puma and Tomcat 20 s, Jetty 30 s, an AWS ALB 60 s, nginx 75 s, Kestrel 130 s, Envoy
+    an hour.
     """
     for upstream, pool in ctx.pooled():
-        limit_s = ctx.settings.idle_s_of(upstream.name)
-        if limit_s is None or (pool.idle_timeout_s is not None and pool.idle_timeout_s < limit_s):
+        limit = ctx.settings.idle_limit_of(upstream.name, upstream.addresses)
+        if limit is None or limit.allows(pool.idle_timeout_s):
             continue
         line = upstream.directive.child("keepalive_timeout")
         kept = f"{pool.idle_timeout_s:g} s" if pool.idle_timeout_s is not None else "without limit"
-        text = f'upstream "{upstream.name}" idles for {kept}, its servers {limit_s:g} s: sporadic 502'
-        wanted = f"keepalive_timeout {_below(limit_s)};"
-        fix = f"write `{wanted}` in the upstream {{}}, or raise the servers' timeout"
+        text = f'upstream "{upstream.name}" idles for {kept}, its servers {limit}: sporadic 502'
+        fix = "raise the servers' timeout: it leaves no time for reuse"
+        if limit.safe_s:
+            wanted = f"keepalive_timeout {format_time(limit.safe_s)};"
+            fix = f"write `{wanted}` in the upstream {{}}, or raise the servers' timeout"
         yield Hit(line.place if line else upstream.keepalive_place(), text, fix)
-
-
-def _below(limit_s: float) -> str:
-    """Return a time for nginx that is safely shorter than the servers'."""
-    return f"{int(limit_s) - 1}s" if limit_s >= 2 else f"{int(limit_s * 500)}ms"
 
 
 @Rule(

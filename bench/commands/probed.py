@@ -1,0 +1,164 @@
+"""`--probe [UPSTREAM=]HOST:PORT|FILE`: what servers really do with idle connections, for a configuration.
+
+A file is one that `bench probe --json` wrote. An address is probed now: nothing else here sends anything.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.commands import printing
+from bench.commands.judging import JudgedBy
+from bench.commands.options import option
+from bench.errors import PlanError
+from bench.plan.flags import Heading
+from bench.probe.advice import spread_s
+from bench.probe.model import ProbeResult
+from bench.probe.target import parse_target
+from nginx import check
+from nginx.measured import MeasuredServer, split_address
+from nginx.targets import TargetKind
+
+Input = tuple[str, str | None]
+"""The name of a configuration and, for standard input, its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSource:
+    """What was typed: whose servers it is about, and where the values come from."""
+
+    upstream: str
+    """Empty where the address decides."""
+    source: str
+
+    @property
+    def path(self) -> Path | None:
+        """The file to read; None for an address to probe."""
+        return Path(self.source) if Path(self.source).is_file() else None
+
+
+class ProbeParameter(click.ParamType[ProbeSource]):
+    """A server, by its address or URL, or a file; before it perhaps the upstream {} that it stands for."""
+
+    name = "[UPSTREAM=]HOST:PORT|FILE"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return how the help calls the value."""
+        return self.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ProbeSource:
+        """Return what `value` names; a file of that whole name comes first."""
+        if isinstance(value, ProbeSource):
+            return value
+        whole = ProbeSource("", str(value))
+        upstream, equals, source = str(value).partition("=")
+        if not equals or whole.path is not None or "://" in upstream:
+            return self._checked(whole, param, ctx)
+        if not upstream.strip():
+            self.fail(f"{value!r} names no upstream before the =", param, ctx)
+        return self._checked(ProbeSource(upstream.strip(), source), param, ctx)
+
+    def _checked(
+        self, found: ProbeSource, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ProbeSource:
+        if found.path is None:
+            try:
+                parse_target(found.source)
+            except PlanError as error:
+                self.fail(f"{error}; or name a file of `bench probe --json`", param, ctx)
+        return found
+
+
+probe_option = option(
+    Heading.BACKEND,
+    "--probe",
+    "probes",
+    type=ProbeParameter(),
+    multiple=True,
+    shown_default="none",
+    help="A server to measure now, or what `bench probe --json` wrote: its idle timeout counts (repeatable).",
+)
+
+
+def with_probes(by: JudgedBy, sources: Sequence[ProbeSource], inputs: Iterable[Input]) -> JudgedBy:
+    """Return what a configuration is judged by, with what the sources say of its servers.
+
+    Raises:
+        PlanError: a file is no probe's, or no server of the configuration is meant.
+    """
+    if not sources:
+        return by
+    names, addresses = _servers(by, inputs)
+    measured = []
+    for each in sources:
+        _refuse_stranger(each.upstream, each, names, addresses)
+        found = _read(each.path) if each.path is not None else _probe(each.source)
+        server = measured_server(found, each.upstream)
+        _refuse_stranger(server.upstream or server.address, each, names, addresses)
+        measured.append(server)
+        if found.idle is not None and not found.idle.is_known:
+            printing.echo_error(
+                f"bench: {server.address} ended no connection within {found.idle.low_s:g} idle seconds: "
+                "its idle timeout is longer, or it has none"
+            )
+    return replace(by, settings=replace(by.settings, measured=tuple(measured)))
+
+
+def measured_server(found: ProbeResult, upstream: str = "") -> MeasuredServer:
+    """Return what a probe found out, as the check of a configuration takes it."""
+    address = f"[{found.host}]:{found.port}" if ":" in found.host else f"{found.host}:{found.port}"
+    idle = found.idle
+    if idle is None:
+        return MeasuredServer(address, upstream, closes=True)
+    is_known = idle.high_s is not None
+    return MeasuredServer(
+        address,
+        upstream,
+        idle_s=idle.low_s if is_known else None,
+        spread_s=spread_s(idle),
+        idle=f"{idle.low_s:.2f}..{idle.high_s:.2f} s" if is_known else "",
+        requests=found.max_requests,
+        says_last=found.max_requests_announced,
+    )
+
+
+def _servers(by: JudgedBy, inputs: Iterable[Input]) -> tuple[list[str], list[str]]:
+    """Return the names of the upstreams, and the addresses that are passed to."""
+    names, addresses = dict[str, None](), dict[str, None]()
+    for name, text in inputs:
+        for model in check.load_models(name, by.root, by.extra_files, text):
+            for upstream in model.upstreams:
+                names[upstream.name] = None
+                addresses |= dict.fromkeys(upstream.addresses)
+            targets = (target for each in model.passes for target in each.targets)
+            addresses |= {t.server: None for t in targets if t.kind is TargetKind.ADDRESS and t.is_known}
+    return list(names), list(addresses)
+
+
+def _refuse_stranger(wanted: str, given: ProbeSource, names: Sequence[str], addresses: Sequence[str]) -> None:
+    """Raise PlanError unless an upstream or a server is called so; an empty name is none yet."""
+    is_name = wanted.lower() in (name.lower() for name in names)
+    if not wanted or is_name or split_address(wanted) in map(split_address, addresses):
+        return
+    there = ", ".join((*names, *addresses)) or "none"
+    raise PlanError(
+        f"--probe {given.source}: nothing here passes to {wanted}; name whose server it is, as "
+        f"UPSTREAM={given.source}, of {there}"
+    )
+
+
+def _read(path: Path) -> ProbeResult:
+    try:
+        return ProbeResult.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:  # also of JSON, and of UTF-8
+        raise PlanError(
+            f"--probe {path}: cannot be read: {error}; write it anew with `bench probe --json`"
+        ) from error
+
+
+def _probe(address: str) -> ProbeResult:
+    raise NotImplementedError
