@@ -34,7 +34,9 @@ class MeasuredServer:
     upstream: str = ""
     """The upstream {} or the `server` that it stands for; empty: each server with that address."""
     idle_s: float | None = None
-    """The shortest idle time after which it closed a connection; None: it closed none."""
+    """The shortest idle time after which it closed a connection; None where that did not show."""
+    kept_s: float | None = None
+    """It closed none within so many idle seconds; None where it did, or where that did not show."""
     spread_s: float = 0.0
     """By how much the idle times of its connections differed."""
     idle: str = ""

@@ -4,6 +4,7 @@ A file is one that `bench probe --json` wrote. An address is probed now: nothing
 """
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from bench.commands.judging import JudgedBy
 from bench.commands.options import option
 from bench.errors import PlanError
 from bench.plan.flags import Heading
-from bench.probe.advice import spread_s
+from bench.probe.advice import keeps_connections, server_address, spread_s
 from bench.probe.model import ProbeResult
 from bench.probe.target import parse_target
 from nginx import check
@@ -100,30 +101,31 @@ def with_probes(by: JudgedBy, sources: Sequence[ProbeSource], inputs: Iterable[I
         server = measured_server(found, each.upstream)
         _refuse_stranger(server.upstream or server.address, each, names, addresses)
         measured.append(server)
-        if found.idle is not None and not found.idle.is_known:
-            printing.echo_error(
-                f"bench: {server.address} ended no connection within {found.idle.low_s:g} idle seconds: "
-                "its idle timeout is longer, or it has none"
-            )
+        _tell_unknown(found, server)
     return replace(by, settings=replace(by.settings, measured=tuple(measured)))
+
+
+def _tell_unknown(found: ProbeResult, server: MeasuredServer) -> None:
+    """Print that the idle timeout did not show, where a connection is kept."""
+    if server.kept_s is not None:
+        text = f"ended no connection within {server.kept_s:g} idle seconds: it does so later, or never"
+        printing.echo_error(f"bench: {server.address} {text}")
+    elif found.idle is None and not server.closes:
+        text = "keeps connections, and for how long did not show; probe it again"
+        printing.echo_error(f"bench: {server.address} {text}")
 
 
 def measured_server(found: ProbeResult, upstream: str = "") -> MeasuredServer:
     """Return what a probe found out, as the check of a configuration takes it."""
-    address = f"[{found.host}]:{found.port}" if ":" in found.host else f"{found.host}:{found.port}"
-    idle = found.idle
+    idle, address = found.idle, server_address(found)
+    requests, says_last = found.max_requests, found.max_requests_announced
+    server = MeasuredServer(address, upstream, requests=requests, says_last=says_last)
     if idle is None:
-        return MeasuredServer(address, upstream, closes=True)
-    is_known = idle.high_s is not None
-    return MeasuredServer(
-        address,
-        upstream,
-        idle_s=idle.low_s if is_known else None,
-        spread_s=spread_s(idle),
-        idle=f"{idle.low_s:.2f}..{idle.high_s:.2f} s" if is_known else "",
-        requests=found.max_requests,
-        says_last=found.max_requests_announced,
-    )
+        return replace(server, closes=not keeps_connections(found))
+    if idle.high_s is None:
+        return replace(server, kept_s=idle.low_s)
+    shown = f"{idle.low_s:.2f}..{idle.high_s:.2f} s"
+    return replace(server, idle_s=idle.low_s, spread_s=spread_s(idle), idle=shown)
 
 
 def _servers(by: JudgedBy, inputs: Iterable[Input]) -> tuple[list[str], list[str]]:
@@ -160,5 +162,19 @@ def _read(path: Path) -> ProbeResult:
         ) from error
 
 
-def _probe(address: str) -> ProbeResult:
-    raise NotImplementedError
+def _probe(source: str) -> ProbeResult:
+    """Return what a probe finds out now."""
+    # It opens connections, which the rest of these commands has no use for.
+    from bench.load import tls
+    from bench.probe.limits import ProbeSettings
+    from bench.probe.probing import probe
+    from bench.report.probe import show_live
+
+    target, contexts = parse_target(source), None
+    if target.is_tls:
+        http_1, http_2 = (
+            tls.client_context(protocols=offer) for offer in (("http/1.1",), ("h2", "http/1.1"))
+        )
+        contexts = http_1, http_2
+    with show_live(sys.stderr) as report:
+        return probe(target, ProbeSettings(), contexts, report)

@@ -94,7 +94,9 @@ class _Server:
 
 def advise(found: ProbeResult) -> tuple[Advice, ...]:
     """Return what nginx, HAProxy, Envoy and Caddy must be told about the probed server."""
-    address = f"[{found.host}]:{found.port}" if ":" in found.host else f"{found.host}:{found.port}"
+    address = server_address(found)
+    if found.idle is None and keeps_connections(found):
+        return _without_pool(address, _short_words(IdleTimeout(0.0, None)))
     if found.idle is None:
         return _without_pool(address, _closing_words(found), is_needed=not _says_close(found))
     safe_s = safe_idle_s(found.idle.low_s, spread_s(found.idle))
@@ -104,6 +106,16 @@ def advise(found: ProbeResult) -> tuple[Advice, ...]:
     requests = None if found.max_requests_announced else found.max_requests
     server = _Server(address, found.idle, safe_s, requests)
     return _nginx(server), _haproxy(server), _envoy(server), _caddy(server)
+
+
+def server_address(found: ProbeResult) -> str:
+    """Return HOST:PORT of the server."""
+    return f"[{found.host}]:{found.port}" if ":" in found.host else f"{found.host}:{found.port}"
+
+
+def keeps_connections(found: ProbeResult) -> bool:
+    """Return whether the server keeps connections after one kind of request at least."""
+    return any(case.kept for case in found.cases)
 
 
 def spread_s(idle: IdleTimeout) -> float:
@@ -238,7 +250,7 @@ def _short_words(idle: IdleTimeout) -> Callable[[str], str]:
     """Return the words about a server whose idle time leaves none for a pool, or is not known at all."""
     time = f"{idle.low_s:.2g} s"
     if not idle.is_known:
-        said = f"The probe saw no end, but it waited for {time} only: probe again with a longer --max"
+        said = "How long the server keeps an idle connection did not show: probe again, with a longer --max"
     elif idle.ending is Ending.SILENCE:
         said = f"Something drops idle connections in silence after {time}: raise that time"
     else:

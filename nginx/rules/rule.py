@@ -85,10 +85,11 @@ class CheckSettings:
             for each in measured
             if each.idle_s is not None
         ]
-        if measured:
-            return min(limits, key=lambda limit: limit.idle_s - limit.spread_s, default=None)
+        if limits:
+            return min(limits, key=lambda limit: limit.idle_s - limit.spread_s)
         assumed = _of(self.upstream_idle_s, upstream, self.backend_idle_s)
-        return None if assumed is None else IdleLimit(assumed)
+        kept_s = min((each.kept_s for each in measured if each.kept_s is not None), default=0.0)
+        return None if assumed is None or assumed < kept_s else IdleLimit(assumed)
 
     def request_limit_of(self, upstream: str, addresses: Iterable[str]) -> MeasuredServer | None:
         """Return the server of an upstream that was measured to close after the fewest requests."""

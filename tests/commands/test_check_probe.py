@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.commands import probed
-from bench.probe.model import Ending, IdleTimeout, ProbeResult
+from bench.probe.model import Ending, IdleTimeout, KeepAliveCase, ProbeResult
 from tests import command_line
 
 TEXT = """\
@@ -134,10 +134,29 @@ def test_a_server_that_ended_nothing_is_told(folder: Path) -> None:
     write(replace(FOUND, idle=IdleTimeout(120.0, None)))
     done = command_line.run("check", "nginx.conf", *NEWEST, "--probe", "probe.json", "--backend-idle", "5s")
     assert done.stderr.splitlines() == [
-        "bench: 10.0.0.1:8080 ended no connection within 120 idle seconds: its idle timeout is longer, or it "
-        "has none"
+        "bench: 10.0.0.1:8080 ended no connection within 120 idle seconds: it does so later, or never"
     ]
     assert "idles for 60 s, its servers 5 s" in done.stdout  # of the other one
+
+
+@pytest.mark.parametrize(("waited_s", "lines"), [(3.0, [1, 2]), (20.0, [2])])
+def test_a_wait_without_an_end_refutes_only_a_shorter_time(
+    waited_s: float, lines: list[int], folder: Path
+) -> None:
+    write(replace(FOUND, idle=IdleTimeout(waited_s, None)))
+    args = (*NEWEST, "--probe", "probe.json", "--backend-idle", "5s", "--format", "json")
+    done = command_line.run("check", "nginx.conf", *args)
+    assert [each["line"] for each in json.loads(done.stdout)["findings"] if each["rule"] == "NK021"] == lines
+
+
+def test_an_idle_time_that_did_not_show_changes_nothing(folder: Path) -> None:
+    write(replace(FOUND, idle=None, max_requests=None, cases=(KeepAliveCase("HTTP/1.1 GET", True),)))
+    args = (*NEWEST, "--probe", "probe.json", "--backend-idle", "5s", "--format", "json")
+    done = command_line.run("check", "nginx.conf", *args)
+    assert "for how long did not show; probe it again" in done.stderr
+    found = json.loads(done.stdout)
+    assert [each["line"] for each in found["findings"] if each["rule"] == "NK021"] == [1, 2]
+    assert found["locations"][0]["verdicts"]["1.31.4"]["verdict"] == "reused"
 
 
 def test_a_server_that_closes_is_not_reused(folder: Path) -> None:

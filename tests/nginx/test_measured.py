@@ -58,7 +58,7 @@ def test_a_time_within_the_spread_is_too_long(more: str, *, is_found: bool) -> N
 
 def test_measured_counts_more_than_given() -> None:
     assert not messages(judged(pooled("keepalive_timeout 4s;"), FIVE, backend_idle_s=1.0), "NK021")
-    endless = MeasuredServer("10.0.0.1:8080")
+    endless = MeasuredServer("10.0.0.1:8080", kept_s=120.0)
     assert messages(judged(pooled(), backend_idle_s=5.0), "NK021")
     assert not messages(judged(pooled(), endless, backend_idle_s=5.0), "NK021")
 

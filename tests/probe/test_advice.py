@@ -11,7 +11,8 @@ from bench.probe.advice import PURGES, Advice, advise, purge_delay_s, spread_s
 from bench.probe.model import Ending, IdleTimeout, KeepAliveCase, ProbeResult
 
 FIVE = IdleTimeout(4.98, 5.02, (4.98, 5.02, 5.0), Ending.FIN)
-FOUND = ProbeResult("10.0.0.1:8080", "10.0.0.1", 8080, "/", idle=FIVE)
+KEPT = (KeepAliveCase("HTTP/1.1 GET", True, status=200),)
+FOUND = ProbeResult("10.0.0.1:8080", "10.0.0.1", 8080, "/", idle=FIVE, cases=KEPT)
 PROXIES = ("nginx", "HAProxy", "Envoy", "Caddy")
 
 
@@ -122,9 +123,11 @@ def test_a_server_that_ends_nothing_while_it_is_watched() -> None:
     assert all("longer --max" in each.why for each in found.values())
 
 
-def test_a_probe_that_was_too_short_says_so() -> None:
-    found = advise(replace(FOUND, idle=IdleTimeout(0.1, None)))
-    assert all("probe again with a longer --max" in each.why for each in found)
+@pytest.mark.parametrize("idle", [None, IdleTimeout(0.1, None)])
+def test_an_idle_time_that_did_not_show_leaves_no_pool(idle: IdleTimeout | None) -> None:
+    found = advise(replace(FOUND, idle=idle))
+    assert all("did not show: probe again" in each.why for each in found)
+    assert "keepalive off" in text(found[-1])
 
 
 def test_ipv6_stands_in_brackets() -> None:
@@ -145,6 +148,7 @@ def test_no_sentence_is_long(idle: IdleTimeout) -> None:
     results = [
         replace(FOUND, idle=idle, max_requests=100),
         replace(FOUND, idle=None),
+        replace(FOUND, idle=None, cases=()),
         replace(FOUND, idle=IdleTimeout(0.01, 0.02)),
         replace(FOUND, idle=IdleTimeout(20.0, None)),
     ]
