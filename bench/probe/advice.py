@@ -36,7 +36,6 @@ _ENVOY_HTTP = (
     "    common_http_protocol_options:",
 )
 """Where a cluster of Envoy has the options of its connections."""
-_SAFE_METHODS = "METH_GET METH_HEAD METH_OPTIONS"
 
 
 class AdviceJson(TypedDict):
@@ -151,7 +150,7 @@ def _haproxy(server: _Server) -> Advice:
     lines = (
         "backend app",
         "    retry-on conn-failure empty-response",
-        f"    http-request disable-l7-retry unless {_SAFE_METHODS}",
+        "    http-request disable-l7-retry unless METH_GET",
         f"    server app1 {server.address}{delay}",
     )
     why = (

@@ -124,6 +124,7 @@ APPLIED: dict[str, list[tuple[str, str]]] = {
     ],
     "NK057": [("gzip_types text/event-stream;", "")],
     "NK058": [("5s", "1h")],
+    "NK059": [("keepalive 32;", "keepalive 32; keepalive_requests 100;")],
 }
 """What each advice makes of its example: pairs of a text and what takes its place."""
 NO_EDIT = {
@@ -141,6 +142,7 @@ NO_EDIT = {
     "NK050": "changes how the servers are given",
     "NK053": "is an option of the command",
     "NK055": "is an option of the command",
+    "NK060": "changes the server",
     "NX002": "is about the rendered text",
     "NX003": "needs the right name",
     "NX005": "needs another nginx",

@@ -81,7 +81,7 @@ class DyingServer:
         while answered != self.most_requests:
             if answered and not _is_readable(connection, self.idle_s):
                 break
-            if not connection.recv(1, socket.MSG_PEEK):
+            if not _has_request(connection):
                 self._count("left")
                 return
             read_request(connection)
@@ -89,7 +89,7 @@ class DyingServer:
             connection.sendall(ANSWER)
             answered += 1
         self._count("dying")
-        if _is_readable(connection, self.window_s) and connection.recv(1, socket.MSG_PEEK):
+        if _is_readable(connection, self.window_s) and _has_request(connection):
             self._count("met")
         # What it has not read makes the kernel answer with RST (tcp_close() in net/ipv4/tcp.c).
 
@@ -116,6 +116,14 @@ class DyingServer:
 
 def _is_readable(connection: socket.socket, timeout_s: float) -> bool:
     return bool(select.select([connection], [], [], timeout_s)[0])
+
+
+def _has_request(connection: socket.socket) -> bool:
+    """Return whether what is readable is a request, and not the end of the connection."""
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK))
+    except ConnectionResetError:  # HAProxy ends its idle connections with RST, so that none is in TIME_WAIT
+        return False
 
 
 @contextmanager
