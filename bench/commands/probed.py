@@ -17,13 +17,15 @@ from bench.commands.judging import JudgedBy
 from bench.commands.options import option
 from bench.errors import PlanError
 from bench.plan.flags import Heading
-from bench.probe.advice import keeps_connections, server_address, spread_s
+from bench.probe.advice import format_address, keeps_connections, spread_s
 from bench.probe.model import ProbeResult
 from bench.probe.target import parse_target
 from nginx import check
 from nginx.measured import MeasuredServer, split_address
 from nginx.targets import TargetKind
 
+_MOST_CHOICES = 20
+"""As many as a line has room for."""
 Input = tuple[str, str | None]
 """The name of a configuration and, for standard input, its text."""
 
@@ -40,6 +42,14 @@ class ProbeSource:
     def path(self) -> Path | None:
         """The file to read; None for an address to probe."""
         return Path(self.source) if Path(self.source).is_file() else None
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT of what is to be probed; empty for a file."""
+        if self.path is not None:
+            return ""
+        target = parse_target(self.source)
+        return format_address(target.host, target.port)
 
 
 class ProbeParameter(click.ParamType[ProbeSource]):
@@ -96,7 +106,7 @@ def with_probes(by: JudgedBy, sources: Sequence[ProbeSource], inputs: Iterable[I
     names, addresses = _servers(by, inputs)
     measured = []
     for each in sources:
-        _refuse_stranger(each.upstream, each, names, addresses)
+        _refuse_stranger(each.upstream or each.address, each, names, addresses)
         found = _read(each.path) if each.path is not None else _probe(each.source)
         server = measured_server(found, each.upstream)
         _refuse_stranger(server.upstream or server.address, each, names, addresses)
@@ -117,7 +127,7 @@ def _tell_unknown(found: ProbeResult, server: MeasuredServer) -> None:
 
 def measured_server(found: ProbeResult, upstream: str = "") -> MeasuredServer:
     """Return what a probe found out, as the check of a configuration takes it."""
-    idle, address = found.idle, server_address(found)
+    idle, address = found.idle, format_address(found.host, found.port)
     requests, says_last = found.max_requests, found.max_requests_announced
     server = MeasuredServer(address, upstream, requests=requests, says_last=says_last)
     if idle is None:
@@ -133,7 +143,7 @@ def _servers(by: JudgedBy, inputs: Iterable[Input]) -> tuple[list[str], list[str
     names, addresses = dict[str, None](), dict[str, None]()
     for name, text in inputs:
         for model in check.load_models(name, by.root, by.extra_files, text):
-            for upstream in model.upstreams:
+            for upstream in sorted(model.upstreams, key=lambda each: each.directive.place):
                 names[upstream.name] = None
                 addresses |= dict.fromkeys(upstream.addresses)
             targets = (target for each in model.passes for target in each.targets)
@@ -146,7 +156,9 @@ def _refuse_stranger(wanted: str, given: ProbeSource, names: Sequence[str], addr
     is_name = wanted.lower() in (name.lower() for name in names)
     if not wanted or is_name or split_address(wanted) in map(split_address, addresses):
         return
-    there = ", ".join((*names, *addresses)) or "none"
+    choices = [*names, *addresses]
+    more = f" and {len(choices) - _MOST_CHOICES} more" if len(choices) > _MOST_CHOICES else ""
+    there = ", ".join(choices[:_MOST_CHOICES]) + more or "none"
     raise PlanError(
         f"--probe {given.source}: nothing here passes to {wanted}; name whose server it is, as "
         f"UPSTREAM={given.source}, of {there}"

@@ -93,7 +93,7 @@ class _Server:
 
 def advise(found: ProbeResult) -> tuple[Advice, ...]:
     """Return what nginx, HAProxy, Envoy and Caddy must be told about the probed server."""
-    address = server_address(found)
+    address = format_address(found.host, found.port)
     if found.idle is None and keeps_connections(found):
         return _without_pool(address, _short_words(IdleTimeout(0.0, None)))
     if found.idle is None:
@@ -107,9 +107,9 @@ def advise(found: ProbeResult) -> tuple[Advice, ...]:
     return _nginx(server), _haproxy(server), _envoy(server), _caddy(server)
 
 
-def server_address(found: ProbeResult) -> str:
-    """Return HOST:PORT of the server."""
-    return f"[{found.host}]:{found.port}" if ":" in found.host else f"{found.host}:{found.port}"
+def format_address(host: str, port: int) -> str:
+    """Return HOST:PORT as the configurations of proxies have it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def keeps_connections(found: ProbeResult) -> bool:
