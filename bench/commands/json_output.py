@@ -14,7 +14,7 @@ from bench.analysis.proxy_fleet import SizingJson
 from bench.analysis.run_figures import CaseFigures
 from bench.doctor.checks import Check
 from bench.plan.run_plan import Plan
-from bench.probe.model import ProbeJson
+from bench.probe.advice import AdvisedProbeJson
 from bench.report.config.proof_answer import ProofAnswerJson
 from bench.runs.read import ListedJson
 from bench.runs.record import Kind, Refused, ScenarioTrial, Trial
@@ -100,7 +100,7 @@ OUTPUTS: dict[str, tuple[Any, ...]] = {
     "doctor": (list[Check],),
     "check": (CheckJson,),
     "prove": (ProofAnswerJson,),
-    "probe": (ProbeJson,),
+    "probe": (AdvisedProbeJson,),
 }
 """The types of what a command prints: one of them each time."""
 

@@ -104,6 +104,7 @@ def probe_command(
     It sends nothing but GET and HEAD, one request at a time, on 20 connections at the most. Point it at the
     server itself, with no proxy between: a proxy in front has to know the idle time that it finds.
     """
+    from bench.probe.advice import to_json
     from bench.probe.limits import ProbeSettings
     from bench.probe.probing import probe
     from bench.report.probe import format_probe, show_live
@@ -114,7 +115,7 @@ def probe_command(
     with show_live(sys.stderr) as report:
         result = probe(asked, settings, contexts, report)
     if as_json:
-        printing.echo_json(result.to_json())
+        printing.echo_json(to_json(result))
     else:
         printing.echo(format_probe(result), nl=False)
     sys.exit(_exit_code(result))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypedDict
 
-from bench.probe.model import Ending, IdleTimeout, ProbeResult
+from bench.probe.model import Ending, IdleTimeout, ProbeJson, ProbeResult
 from nginx.idle_times import format_time, safe_idle_s
 
 TOO_SHORT_S = 0.1
@@ -44,6 +44,12 @@ class AdviceJson(TypedDict):
     proxy: str
     lines: list[str]
     why: str
+
+
+class AdvisedProbeJson(ProbeJson):
+    """What `bench probe --json` prints."""
+
+    advice: list[AdviceJson]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,11 @@ def advise(found: ProbeResult) -> tuple[Advice, ...]:
     requests = None if found.max_requests_announced else found.max_requests
     server = _Server(address, found.idle, safe_s, requests)
     return _nginx(server), _haproxy(server), _envoy(server), _caddy(server)
+
+
+def to_json(found: ProbeResult) -> AdvisedProbeJson:
+    """Return the result of a probe, with what proxies must be told, as plain values."""
+    return {**found.to_json(), "advice": [each.to_json() for each in advise(found)]}
 
 
 def format_address(host: str, port: int) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from bench.probe.advice import Advice, advise
 from bench.probe.model import Ending, IdleTimeout, KeepAliveCase, ProbeResult
 from bench.probe.progress import ProbeProgress, Report, tell_nobody
 from bench.report.html import Table
@@ -53,7 +54,13 @@ def format_probe(result: ProbeResult) -> str:
     parts.append(
         f"{result.connections_used} connections, {result.requests_used} requests, {result.took_s:.1f} s\n"
     )
-    return "".join([*parts, format_warnings(result.notes)])
+    return "".join([*parts, format_warnings(result.notes), *map(_format_advice, advise(result))])
+
+
+def _format_advice(advice: Advice) -> str:
+    """Return what one proxy in front must be told, and why."""
+    lines = "".join(f"    {line}\n" for line in advice.lines)
+    return f"\n{advice.proxy}: {'write' if lines else 'nothing to write'}\n{lines}{wrap(advice.why)}\n"
 
 
 def _sentences(result: ProbeResult) -> Iterator[str]:
