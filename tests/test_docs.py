@@ -15,7 +15,7 @@ from bench.probe.model import Ending, IdleTimeout, ProbeResult
 
 ROOT = Path(__file__).parent.parent
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
-HOW_TO = ("idle-timeout.md", "production-host.md")
+HOW_TO = ("idle-timeout.md",)
 MOST_WORDS = 900
 """A how-to is read by somebody whose host has a problem."""
 
