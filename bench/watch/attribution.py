@@ -22,8 +22,6 @@ _MOST_HOPS = 1 << 16
 _MOST_NAMED = 1 << 12
 _MOST_NAMES = 4
 """Names of processes that are remembered for one hop."""
-_SHARE = 0.003
-"""Of a core, that looking through the files of processes may take."""
 _ALONE_EVERY_S = 30.0
 
 
@@ -46,7 +44,6 @@ class Attribution:
         self._names: dict[int, dict[str, None]] = {}
         """By hop, or by port that is listened on."""
         self._held: HeldSockets | None = None
-        self._due_s = 0.0
         self._is_alone = scope.is_alone()
         self._asked_s = time.monotonic()
 
@@ -55,20 +52,14 @@ class Attribution:
         """Return whether a process of the scope was seen to have a connection that it opened."""
         return bool((self._owners & Owner.SCOPE).any())
 
-    def read_processes(self, *, is_again: bool = False) -> bool:
-        """Read which sockets processes hold, and return true; or not, since that cost too much lately."""
+    def read_processes(self) -> None:
+        """Read which sockets processes hold, those of the scope or all; milliseconds."""
         if self._scope.pids is not None and time.monotonic() - self._asked_s > _ALONE_EVERY_S:
             self._is_alone, self._asked_s = self._scope.is_alone(), time.monotonic()
-        if time.monotonic() < self._due_s and not is_again:
-            return False
-        before_s = time.thread_time()
         pids = self._scope.pids
         if pids is None:
             pids = frozenset(int(name) for name in os.listdir("/proc") if name.isdigit())
         self._held = held_sockets(pids)
-        cost_s = time.thread_time() - before_s
-        self._due_s = max(self._due_s, time.monotonic()) + cost_s / _SHARE
-        return True
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -77,9 +68,9 @@ class Attribution:
         if held is None or not held.unreadable:
             return ()
         if self._scope.pids is None:
-            return (
-                f"the sockets of {held.unreadable} processes may not be read: root would add their names",
-            )
+            if os.geteuid() == 0:  # there is nobody who could read more
+                return ()
+            return ("the open files of other users' processes may not be read: root would add their names",)
         if self._is_alone:
             return ()
         return (

@@ -5,6 +5,7 @@ Arrays end here: from a thousand hops on, those that are left become one object 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ _STATES = {
     "syn_sent": (SYN_SENT,),
     "fin_wait": (FIN_WAIT1, FIN_WAIT2, CLOSING),
 }
+_PORTS = "ports_used"
 _FLOWS = ("opened", "closed_here", "closed_there", "ended_unknown", "failed_opens")
 
 
@@ -54,10 +56,10 @@ class HopInterval:
     """Segments with data, in the same way."""
 
 
-def hop_snapshots(seen: HopInterval, whose: Attribution) -> tuple[HopSnapshot, ...]:
+def hop_snapshots(interval: HopInterval, whose: Attribution) -> tuple[HopSnapshot, ...]:
     """Return the hops on which there is something or was, those of the scope and those of nobody."""
-    owners = whose.owners(seen.hops)
-    held = whose.held(seen.dump.connections)
+    owners = whose.owners(interval.hops)
+    held = whose.held(interval.dump.connections)
     found: list[HopSnapshot] = []
     is_shared = owners == Owner.SCOPE | Owner.OTHERS
     for which, sockets, flows, is_unattributed in (
@@ -66,8 +68,8 @@ def hop_snapshots(seen: HopInterval, whose: Attribution) -> tuple[HopSnapshot, .
         (is_shared | (owners == Owner.NOBODY), ~held, True, True),
     ):
         if which.any():
-            table = _table(seen, which, sockets, has_flows=flows)
-            found += _snapshots(table, seen, whose, is_unattributed)
+            table = _table(interval, which, sockets, has_flows=flows)
+            found += _snapshots(table, interval, whose, is_unattributed)
     return tuple(found)
 
 
@@ -84,50 +86,64 @@ class _Table:
     @property
     def weight(self) -> Counts:
         """Return what makes a hop worth to be shown: what is open or happened, and less, what waits."""
-        active = [column for name, column in self.counts.items() if name not in ("ports_used", "time_wait")]
+        active = [column for name, column in self.counts.items() if name not in (_PORTS, "time_wait")]
         weight: Counts = _ACTIVE_WEIGHT * np.sum(active, axis=0) + self.counts["time_wait"]
         return weight
 
+    def grouped(self, group: NDArray[np.intp], count: int) -> Iterator[dict[str, int]]:
+        """Yield the counts of `count` groups of rows; `group` says which one each row is of, or -1."""
+        rows = np.flatnonzero(group >= 0)
+        columns = []
+        for name, column in self.counts.items():
+            of_group = np.zeros(count, np.int64)
+            add = np.maximum if name == _PORTS else np.add
+            add.at(of_group, group[rows], column[rows])
+            columns.append(of_group.tolist())
+        for values in zip(*columns, strict=True):
+            yield dict(zip(self.counts, values, strict=True))
 
-def _table(seen: HopInterval, which: Mask, sockets: Mask | None, *, has_flows: bool) -> _Table:
+
+def _table(interval: HopInterval, which: Mask, sockets: Mask | None, *, has_flows: bool) -> _Table:
     """Return the counts of the hops `which`, of their connections those in `sockets` only."""
-    rows = len(seen.hops)
-    live = seen.dump.connections
-    row = matches(seen.hops.hop, live.hop)[0]
+    rows = len(interval.hops)
+    live = interval.dump.connections
+    row = matches(interval.hops.hop, live.hop)[0]
     counted = which[row] if sockets is None else which[row] & sockets
     live, row = live.take(counted), row[counted]
-    idle_ms, data_sent = seen.idle_ms[counted], seen.data_sent[counted]
+    idle_ms, data_sent = interval.idle_ms[counted], interval.data_sent[counted]
     counts = {
         name: np.bincount(row[np.isin(live.state, states)], minlength=rows)
         for name, states in _STATES.items()
     }
-    waits = seen.dump.waits
+    waits = interval.dump.waits
     if has_flows:
-        wait_row = matches(seen.hops.hop, waits.hop)[0]
+        wait_row = matches(interval.hops.hop, waits.hop)[0]
         counts["time_wait"] = np.bincount(wait_row, waits.sockets, rows).astype(np.int64) * which
-        flows = seen.flows
+        flows = interval.flows
         columns = (flows.opened, flows.closed_here, flows.closed_there, flows.ended_unknown, flows.failed)
         counts |= {name: column * which for name, column in zip(_FLOWS, columns, strict=True)}
     else:
         counts |= dict.fromkeys(("time_wait", *_FLOWS), np.zeros(rows, np.int64))
-    counts["ports_used"] = _ports_used(seen, live, which if has_flows else np.zeros(rows, np.bool_))
-    is_idle, lived = live.state == ESTABLISHED, which[seen.lifetimes.hop] & has_flows
-    ages_s = (seen.dump.end_ms - live.seen_ms[is_idle]) / 1e3
+    counts[_PORTS] = _ports_used(interval, live, which if has_flows else np.zeros(rows, np.bool_))
+    is_idle, lived = live.state == ESTABLISHED, which[interval.lifetimes.hop] & has_flows
+    ages_s = (interval.dump.end_ms - live.seen_ms[is_idle]) / 1e3
     return _Table(
         counts,
         _Samples(row[is_idle], idle_ms[is_idle] / 1e3),
         _Samples(row[is_idle], data_sent[is_idle]),
         _Samples(row[is_idle], ages_s),
-        _Samples(seen.lifetimes.hop[lived], seen.lifetimes.seconds[lived]),
+        _Samples(interval.lifetimes.hop[lived], interval.lifetimes.seconds[lived]),
     )
 
 
-def _ports_used(seen: HopInterval, live: Connections, which: Mask) -> Counts:
+def _ports_used(interval: HopInterval, live: Connections, which: Mask) -> Counts:
     """Return the ports in use on each hop, from that address of this host from which they are most."""
     ones = count_places(live.place, live.hop, None, live.in_range)
-    places = merge_places([ones, seen.dump.waits.take(which[matches(seen.hops.hop, seen.dump.waits.hop)[0]])])
-    most = np.zeros(len(seen.hops), np.int64)
-    np.maximum.at(most, matches(seen.hops.hop, places.hop)[0], places.in_range)
+    places = merge_places(
+        [ones, interval.dump.waits.take(which[matches(interval.hops.hop, interval.dump.waits.hop)[0]])]
+    )
+    most = np.zeros(len(interval.hops), np.int64)
+    np.maximum.at(most, matches(interval.hops.hop, places.hop)[0], places.in_range)
     return most
 
 
@@ -136,37 +152,76 @@ class _Samples:
 
     def __init__(self, row: NDArray[np.intp], values: NDArray[np.float64]) -> None:
         known = ~np.isnan(values)
-        # Connections are in the order of a hash, so that the first ones are a sample without a bias.
-        order = np.argsort(row[known], kind="stable")
-        self._row, self._values = row[known][order], values[known][order]
+        self._row, self._values = row[known], np.round(values[known], 3)
 
-    def of(self, rows: NDArray[np.intp]) -> tuple[float, ...]:
-        """Return a sample of the values of some hops, which are few or one."""
-        found: list[float] = []
-        for first, last in zip(
-            np.searchsorted(self._row, rows).tolist(),
-            np.searchsorted(self._row, rows, "right").tolist(),
-            strict=True,
-        ):
-            found += self._values[first : min(last, first + _SAMPLE - len(found))].tolist()
-            if len(found) == _SAMPLE:
-                break
-        return tuple(round(value, 3) for value in found)
+    def grouped(self, group: NDArray[np.intp], count: int) -> Iterator[tuple[float, ...]]:
+        """Yield a sample of the values of each group; see `_Table.grouped`."""
+        of_value = group[self._row]
+        # Connections are in the order of a hash, so that the first ones are a sample without a bias.
+        order = np.argsort(of_value, kind="stable")
+        values, of_value = self._values[order], of_value[order]
+        starts = np.searchsorted(of_value, np.arange(count))
+        ends = np.minimum(np.searchsorted(of_value, np.arange(count), "right"), starts + _SAMPLE)
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            yield tuple(values[start:end].tolist())
 
 
 def _snapshots(
-    table: _Table, seen: HopInterval, whose: Attribution, is_unattributed: bool
+    table: _Table, interval: HopInterval, whose: Attribution, is_unattributed: bool
 ) -> Iterator[HopSnapshot]:
-    weight = table.weight
+    hops, weight = interval.hops, table.weight
     # The heaviest first; of equals those with the lower number, so that they are the same each time.
     order = np.argsort(-weight, kind="stable")[: int((weight > 0).sum())]
-    for row in order[:MOST_HOPS].tolist():
-        is_incoming, port = bool(seen.hops.is_incoming[row]), int(seen.hops.port[row])
-        hop = PeerHop(_direction(is_incoming), address_text(seen.hops.peer_words[row]), port)
-        names = whose.names(int(seen.hops.hop[row]), port if is_incoming else None)
-        yield _snapshot(hop, table, np.array([row]), names, is_unattributed)
-    for hop, rows in _leftover(order[MOST_HOPS:], seen.hops):
-        yield _snapshot(hop, table, rows, (), is_unattributed)
+    shown = order[:MOST_HOPS]
+    named = [_named(hops, row, whose) for row in shown.tolist()]
+    group = np.full(len(hops), -1, np.intp)
+    group[shown] = np.arange(len(shown))
+    for hop, rows in _leftover(order[MOST_HOPS:], hops):
+        group[rows] = len(named)
+        named.append((hop, ()))
+    samples = zip(
+        *(
+            each.grouped(group, len(named))
+            for each in (table.lifetimes_s, table.idle_s, table.data_sent, table.ages_s)
+        ),
+        strict=True,
+    )
+    for (hop, names), counts, (lifetimes_s, idle_s, data_sent, ages_s) in zip(
+        named, table.grouped(group, len(named)), samples, strict=True
+    ):
+        flow = HopFlow(
+            opened=counts["opened"],
+            closed_here=counts["closed_here"],
+            closed_there=counts["closed_there"],
+            ended_unknown=counts["ended_unknown"],
+            failed_opens=counts["failed_opens"],
+            lifetimes_s=lifetimes_s,
+        )
+        state = HopState(
+            established=counts["established"],
+            time_wait=counts["time_wait"],
+            close_wait=counts["close_wait"],
+            syn_sent=counts["syn_sent"],
+            fin_wait=counts["fin_wait"],
+            ports_used=counts[_PORTS],
+            idle_s=idle_s,
+            ages_s=ages_s,
+            data_sent=tuple(map(int, data_sent)),
+            processes=names,
+        )
+        yield HopSnapshot(hop, flow, state, is_unattributed)
+
+
+def _named(hops: HopColumns, row: int, whose: Attribution) -> tuple[PeerHop, tuple[str, ...]]:
+    """Return a hop and the names of the processes on it."""
+    is_incoming, port = bool(hops.is_incoming[row]), int(hops.port[row])
+    hop = PeerHop(_direction(is_incoming), _text(hops.peer_words[row].tobytes()), port)
+    return hop, whose.names(int(hops.hop[row]), port if is_incoming else None)
+
+
+@lru_cache(maxsize=4 * MOST_HOPS)
+def _text(address: bytes) -> str:
+    return address_text(np.frombuffer(address, np.uint32))
 
 
 def _leftover(rows: NDArray[np.intp], hops: HopColumns) -> Iterator[tuple[PeerHop, NDArray[np.intp]]]:
@@ -180,35 +235,6 @@ def _leftover(rows: NDArray[np.intp], hops: HopColumns) -> Iterator[tuple[PeerHo
         rest = rows[~np.isin(keys, told_apart) & (hops.is_incoming[rows] == is_incoming)]
         if len(rest):
             yield PeerHop(_direction(is_incoming), OTHER_PEERS, 0), rest
-
-
-def _snapshot(
-    hop: PeerHop, table: _Table, rows: NDArray[np.intp], names: tuple[str, ...], is_unattributed: bool
-) -> HopSnapshot:
-    def total(name: str) -> int:
-        return int(table.counts[name][rows].sum())
-
-    flow = HopFlow(
-        opened=total("opened"),
-        closed_here=total("closed_here"),
-        closed_there=total("closed_there"),
-        ended_unknown=total("ended_unknown"),
-        failed_opens=total("failed_opens"),
-        lifetimes_s=table.lifetimes_s.of(rows),
-    )
-    state = HopState(
-        established=total("established"),
-        time_wait=total("time_wait"),
-        close_wait=total("close_wait"),
-        syn_sent=total("syn_sent"),
-        fin_wait=total("fin_wait"),
-        ports_used=int(table.counts["ports_used"][rows].max()),
-        idle_s=table.idle_s.of(rows),
-        ages_s=table.ages_s.of(rows),
-        data_sent=tuple(map(int, table.data_sent.of(rows))),
-        processes=names,
-    )
-    return HopSnapshot(hop, flow, state, is_unattributed)
 
 
 def _direction(is_incoming: bool) -> Direction:

@@ -6,6 +6,7 @@ a microsecond for each socket, so that many sockets want long intervals: `shorte
 """
 
 import time
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +27,7 @@ from bench.observe.sock_diag import (
 )
 from bench.observe.tcp_info import decode_info
 from bench.watch import sampled_notes
+from bench.watch.allowance import Allowance
 from bench.watch.attribution import Attribution
 from bench.watch.columns import backlogs, matches, socket_columns
 from bench.watch.counters import NamespaceCounters, Reading
@@ -39,7 +41,10 @@ from bench.watch.scope import Scope
 
 COST_SHARE = 0.02
 """Of a core, that a watch takes at the most where its interval is `shortest_interval_s`."""
-_IDLE_SHARE = 0.004
+_COSTS_KEPT = 4
+"""Looks whose dearest says what the next one may cost: on a busy machine they differ by half."""
+_BESIDE_SHARE = 0.002
+"""Of a core, for each of what is beside the dumps: whose the sockets are, and how long they are idle."""
 _MOST_IDLE = 20_000
 """Connections beyond which their idle times are not asked for: an answer of 400 bytes each."""
 _HELD = tuple(state for state in CONNECTED if state != TIME_WAIT)
@@ -68,21 +73,31 @@ class SampledWatch:
         self._known = KnownPorts()
         self._reconciliation = Reconciliation()
         self._whose = Attribution(scope)
-        self._idle_due_s = 0.0
+        self._reading_processes, self._asking_idle = Allowance(_BESIDE_SHARE), Allowance(_BESIDE_SHARE)
         self._before: Dump | None = None
-        self.shortest_interval_s = 0.0
-        """The time from one snapshot to the next that keeps the watch within COST_SHARE of a core."""
         self._known.port_range = self._counters.read().state.port_range
+        started_s = time.thread_time()
         try:
             self._before, self._reading, _ = self._look()
         except BaseException:
             self.close()
             raise
         self._begun_ms = self._before.start_ms
+        first_s = time.thread_time() - started_s - self._beside_s
+        self._costs_s = deque((first_s,), maxlen=_COSTS_KEPT)
+
+    @property
+    def shortest_interval_s(self) -> float:
+        """Return the time between two snapshots that keeps the watch within COST_SHARE of a core."""
+        return max(self._costs_s) / (COST_SHARE - 2 * _BESIDE_SHARE)
+
+    @property
+    def _beside_s(self) -> float:
+        return self._reading_processes.spent_s + self._asking_idle.spent_s
 
     def snapshot(self) -> Snapshot:
         """Return what happened since the last call, or since the start."""
-        started_s = time.thread_time()
+        started_s, beside_s = time.thread_time(), self._beside_s
         scope_notes = self._scope.refresh()
         assert self._before is not None, "a watch has looked once when it is made"
         before, reading_before = self._before, self._reading
@@ -101,7 +116,7 @@ class SampledWatch:
         hops = hop_snapshots(seen, self._whose)
         self._before, self._reading = dump, reading
         cost_s = time.thread_time() - started_s
-        self.shortest_interval_s = cost_s / COST_SHARE
+        self._costs_s.append(cost_s - (self._beside_s - beside_s))
         return Snapshot(
             t_s=(dump.start_ms - self._begun_ms) / 1e3,
             duration_s=(dump.start_ms - before.start_ms) / 1e3,
@@ -128,16 +143,21 @@ class SampledWatch:
         """Return a dump, the counters just before it, and what waits for accept() by port."""
         listening = self._rows(LISTEN)
         self._known.listened.update(listening, time.monotonic() * 1e3)
-        tries = 1 if self._whose.knows_peers or self._scope.pids is None else _MOST_TRIES
-        for attempt in range(tries):
-            if not self._whose.read_processes(is_again=attempt > 0):
-                break
-            self._whose.learn(listening, self._dump(_HELD))
-            if self._whose.knows_peers:
-                break
+        if self._reading_processes.is_left:
+            with self._reading_processes.spending():
+                self._find_owners(listening)
         reading = self._counters.read()
         self._known.port_range = reading.state.port_range
         return self._dump(CONNECTED), reading, backlogs(listening)
+
+    def _find_owners(self, listening: NDArray[np.uint32]) -> None:
+        """Learn who holds what: of what is held first and in the table a moment later, it is certain."""
+        tries = 1 if self._scope.pids is None or self._whose.knows_peers else _MOST_TRIES
+        for _ in range(tries):
+            self._whose.read_processes()
+            self._whose.learn(listening, self._dump(_HELD))
+            if self._whose.knows_peers:
+                break
 
     def _dump(self, states: tuple[int, ...]) -> Dump:
         return read_dump(self._diag.replies(states, socket_rows), _now_ms, self._known, self._before)
@@ -158,14 +178,13 @@ class SampledWatch:
         if asked > _MOST_IDLE:
             note = f"{asked:,} connections: their idle times are not read, for what that would cost"
             return idle_ms, data_sent, (note,)
-        if asked and time.monotonic() >= self._idle_due_s:
-            before_s = time.thread_time()
-            for info in self._diag.replies((ESTABLISHED, CLOSE_WAIT), decode_info, TCP_INFO_EXTENSION):
-                at, is_known = matches(connections.tuples, socket_columns(info.rows).tuples)
-                idle_ms[at[is_known]] = info.idle_ms[is_known]
-                counts = is_known & (info.data_sent > 0)
-                data_sent[at[counts]] = info.data_sent[counts]
-            self._idle_due_s = time.monotonic() + (time.thread_time() - before_s) / _IDLE_SHARE
+        if asked and self._asking_idle.is_left:
+            with self._asking_idle.spending():
+                for info in self._diag.replies((ESTABLISHED, CLOSE_WAIT), decode_info, TCP_INFO_EXTENSION):
+                    at, is_known = matches(connections.tuples, socket_columns(info.rows).tuples)
+                    idle_ms[at[is_known]] = info.idle_ms[is_known]
+                    counts = is_known & (info.data_sent > 0)
+                    data_sent[at[counts]] = info.data_sent[counts]
         return idle_ms, data_sent, ()
 
 
