@@ -22,7 +22,7 @@ COMMANDS = {
     "scenario": "Measure what long connections are used for, from polling to QUIC.",
     "tour": "Run a short form of everything, from short connections to QUIC, and write one page about it.",
     "list": "List the runs of a folder of results, the newest last.",
-    "show": "Show a run again, of modes or of a scenario: its table and its finding.",
+    "show": "Show a run again, of modes, a scenario or a watch: its table and its finding.",
     "report": "Write one HTML file about a run, to pass on: it carries all it shows, and loads nothing.",
     "export": "Export a run: medians with their 95 % intervals, and what each figure is worth.",
     "compare": "Compare two or more runs of one kind, or the modes of one run; the first is the baseline.",
@@ -32,6 +32,7 @@ COMMANDS = {
     "probe": "Measure how long a running server keeps its connections, and how it ends them.",
     "schema": "Print the JSON Schema of what a command prints.",
     "doctor": "Show what this machine can measure, and what to change.",
+    "watch": "Watch the TCP connections of this host: which hop churns, who closes first, what to change.",
     "check": "Say whether an nginx configuration reuses its upstream connections, location by location.",
     "fix": "Make each location of an nginx configuration reuse its upstream connections.",
     "prove": (

@@ -17,6 +17,7 @@ from bench.analysis.metrics import Metric
 from bench.errors import ExitCode
 from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
 from bench.runs.sweep_trial import case_of
+from bench.runs.watch_trial import WatchTrial
 
 DISTURBED = "machine-shared"
 """The warning of a trial that others disturbed: another machine, or another hour, may give a valid one."""
@@ -103,7 +104,7 @@ def is_unsteady(trial: TrialRecord) -> bool:
 
 def window_s(trial: TrialRecord) -> float:
     """Return how long the window of `trial` was."""
-    if isinstance(trial, ScenarioTrial):
+    if isinstance(trial, ScenarioTrial | WatchTrial):
         return trial.window_s
     return trial.duration_s if isinstance(trial, Trial) else 0.0
 

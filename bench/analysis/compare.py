@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypedDict
 
-from bench.analysis import answers, claims, cliff, looks, metrics, stats
+from bench.analysis import answers, claims, cliff, looks, metrics, recordings, stats
 from bench.analysis.answers import Answer, Cell, CellJson, Samples
 from bench.analysis.claims import Standing
 from bench.analysis.metrics import METRICS, Better, Metric
@@ -142,7 +142,7 @@ def compare(
                 cells.append(answers.decide(corrected, samples, metric.better, alpha, len(ps)))
         if any(row.values):
             rows.append(MetricRow(metric, tuple(cells)))
-    warnings = (*_left_out(sides), *_unlike(sides), *_damage(sides))
+    warnings = (*_left_out(sides), *_unlike(sides), *_limits(sides), *_damage(sides))
     return Comparison(tuple(sides), tuple(rows), warnings, tuple(compared), alpha, len(ps))
 
 
@@ -251,6 +251,13 @@ def _unlike(sides: Sequence[AnySide]) -> list[str]:
         return []
     rows = [f"{key} ({' | '.join(str(value) for value in row)})" for key, row in different.items()]
     return [f"the sides differ in {len(rows)} things: {'; '.join(rows)}"]
+
+
+def _limits(sides: Sequence[AnySide]) -> list[str]:
+    """Return what recordings of a watch cannot show."""
+    if len(sides) < 2 or any(side.run.kind != "watch" for side in sides):
+        return []
+    return list(recordings.warn(sides[0].case, [side.name for side in sides], [side.run for side in sides]))
 
 
 def _damage(sides: Sequence[AnySide]) -> list[str]:

@@ -81,6 +81,27 @@ METRICS: tuple[Metric, ...] = (
     Metric("second_opinion.requests_per_s", "1/s", "more"),
     Metric("second_opinion.cpu_us_per_request", "us", "less"),
 )
+WATCHED: tuple[Metric, ...] = (
+    Metric("opened_per_s", "1/s", "less"),
+    Metric("opened_per_request", "", "less"),
+    Metric("requests_per_connection", "", "more"),
+    Metric("requests_per_s", "1/s"),
+    Metric("closed_here_per_s", "1/s", "less"),
+    Metric("closed_there_per_s", "1/s", "less"),
+    Metric("reset_here_per_s", "1/s", "less"),
+    Metric("reset_there_per_s", "1/s", "less"),
+    Metric("failed_opens_per_s", "1/s", "less"),
+    Metric("resets_per_s", "1/s", "less"),
+    Metric("listen_overflows_per_s", "1/s", "less"),
+    Metric("established", ""),
+    Metric("time_wait.host.peak", "", "less"),
+    Metric("close_wait", "", "less"),
+    Metric("ports_used", "", "less"),
+    Metric("ports_share", "", "less"),
+    Metric("conntrack_share", "", "less"),
+    Metric("observer_cpu_share", ""),
+)
+"""The figures of a stretch of a watch."""
 
 
 def of_columns(columns: Iterable[tuple[str, str]]) -> tuple[Metric, ...]:

@@ -1,22 +1,23 @@
 """The sides of a comparison: cases of runs, matched with each other, and what they differ in. Pure.
 
-A case is a mode of a run (`short`), or a variant of a scenario on a subject (`sse@nginx`).
+A case is a mode of a run (`short`), a variant of a scenario on a subject (`sse@nginx`), or a hop of a watch.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
-from bench.analysis import claims
+from bench.analysis import claims, recordings
 from bench.analysis.claims import Sample
 from bench.analysis.metrics import Metric
 from bench.errors import PlanError
 from bench.plan import toml
 from bench.plan.run_plan import Mode, Plan
-from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
-from bench.runs.sweep_trial import SweepTrial
+from bench.runs.record import RunRecord, Trial, TrialRecord
+from bench.runs.sweep_trial import case_of
 from bench.runs.timeline import Series
 
 _NOT_ASKED = frozenset(
@@ -32,6 +33,8 @@ _NOT_ASKED = frozenset(
 )
 """What two runs may differ in although the same thing was measured."""
 
+_KINDS = {"scenario": "case", "watch": "hop"}
+"""What a case is called, by the kind of its run."""
 MOST_CELLS = 6
 """Of a sweep, that are compared where none is named."""
 
@@ -61,7 +64,7 @@ class ComparedCase(Generic[T]):
         return tuple(
             trial
             for trial in self.run.trials
-            if _mode(trial) == self.mode and self.subject in (None, trial.subject.name)
+            if case_of(trial) == self.mode and self.subject in (None, trial.subject.name)
         )
 
     @property
@@ -108,7 +111,7 @@ def split(run: RunRecord[T], measured: Series | None = None) -> tuple[ComparedCa
     whole = measured or Series()
     is_scenario = run.kind == "scenario"
     trials = sorted(run.trials, key=partial(rank, run.plan))
-    cases = dict.fromkeys((_mode(each), each.subject.name if is_scenario else None) for each in trials)
+    cases = dict.fromkeys((case_of(each), each.subject.name if is_scenario else None) for each in trials)
     sides = (ComparedCase(label(mode, run), mode, run, subject=subject) for mode, subject in cases)
     return tuple(dataclasses.replace(side, series=_of(side, whole)) for side in sides)
 
@@ -123,7 +126,7 @@ def select(spec: str, run: RunRecord[Any], measured: Series, case: str = "") -> 
     found = split(run, measured)
     chosen = tuple(side for side in found if case in ("", side.mode, side.case))
     if not chosen:
-        kind = "case" if run.kind == "scenario" else "mode"
+        kind = _KINDS.get(run.kind, "mode")
         *others, last = [side.case for side in found] or ["none"]
         known = f"{', '.join(others)} and {last}" if others else last
         raise PlanError(f"{spec}: no trial of that {kind}; the run has {known}")
@@ -140,6 +143,8 @@ def match(picked: Sequence[Selected]) -> tuple[tuple[AnySide, ...], ...]:
     if len(picked) == 1:
         return (_named(_within(picked[0])),)
     runs = [each.sides for each in picked]
+    if picked[0].sides[0].run.kind == "watch":
+        return tuple(map(_named, _match_recordings(picked)))
     for key in ("case", "subject"):
         matched = _matched(runs, key)
         if matched:
@@ -170,21 +175,12 @@ def are_interleaved(first: AnySide, later: AnySide) -> bool:
 
 def rank(plan: Mapping[str, Any], trial: TrialRecord) -> tuple[int, int, int]:
     """Return the place of a trial by the order of its plan: the one in which trials ran is random."""
-    variant = _index([*plan.get("variants", ()), *Mode], _mode(trial))
+    variant = _index([*plan.get("variants", ()), *Mode], case_of(trial))
     return variant, _index(plan.get("subjects", ()), trial.subject.name), trial.trial
 
 
 def _index(values: Sequence[str], value: str) -> int:
     return values.index(value) if value in values else len(values)
-
-
-def _mode(trial: TrialRecord) -> str:
-    if isinstance(trial, ScenarioTrial):
-        return trial.variant
-    if isinstance(trial, SweepTrial):
-        return trial.case
-    assert isinstance(trial, Trial), "there are three kinds of trials"
-    return trial.mode
 
 
 def _of(side: AnySide, whole: Series) -> Series:
@@ -201,17 +197,39 @@ def _check_kinds(picked: Sequence[Selected]) -> None:
     """Raise PlanError where the runs are not all of one kind and one scenario."""
     kinds: dict[str, str] = {}
     for spec, sides, _ in picked:
-        run = sides[0].run
-        is_scenario = run.kind == "scenario"
-        kinds.setdefault(f"the scenario {run.scenario}" if is_scenario else "the load generator", spec)
+        kinds.setdefault(_describe_kind(sides[0].run), spec)
     if len(kinds) > 1:
         each = ", ".join(f"{spec} is a run of {kind}" for kind, spec in kinds.items())
         raise PlanError(f"compare: {each}; runs of one kind have figures in common")
 
 
+def _describe_kind(run: RunRecord[Any]) -> str:
+    """Return what has figures in common with other runs of the same."""
+    if run.kind == "watch":
+        return "a watch"
+    return f"the scenario {run.scenario}" if run.kind == "scenario" else "the load generator"
+
+
+def _match_recordings(picked: Sequence[Selected]) -> list[tuple[AnySide, ...]]:
+    """Return a side of each recording for each hop that is compared; PlanError where none is in all."""
+    runs = [each.sides for each in picked]
+    if all(len(sides) == 1 for sides in runs):
+        return [tuple(sides[0] for sides in runs)]
+    found = _matched(runs, "case")
+    if not any(each.is_part for each in picked):
+        chosen = recordings.choose_hops([sides[0].run for sides in runs])
+        found = [sides for sides in found if sides[0].case in chosen]
+    if not found:
+        specs = " and ".join(each.spec for each in picked)
+        raise PlanError(f"compare: {specs} have no hop in common; select one of each: RUN:HOP")
+    return found
+
+
 def _within(picked: Selected) -> tuple[AnySide, ...]:
     """Return the sides of one run that are compared with each other."""
     spec, sides, is_part = picked
+    if sides[0].run.kind == "watch":
+        raise PlanError(f"{spec}: name a second recording to compare it with")
     is_scenario = sides[0].subject is not None
     if is_scenario and not is_part:
         raise PlanError(f"{spec}: name a second run, or two of its cases: RUN:VARIANT or RUN:VARIANT@SUBJECT")
@@ -239,6 +257,7 @@ def _named(sides: tuple[AnySide, ...]) -> tuple[AnySide, ...]:
         [label(side.mode, side.run) for side in sides],
         [side.subject or "" for side in sides],
         [s.case for s in sides],
+        [Path(str(side.run.directory)).name if side.run.kind == "watch" else "" for side in sides],
     )
     for names in (*by_case, _one_difference(sides)):
         if len(set(names)) == len(sides):
@@ -261,7 +280,8 @@ def _one_difference(sides: Sequence[AnySide]) -> list[str]:
 def _described(side: AnySide) -> dict[str, Any]:
     flat: dict[str, Any] = {"mode": side.mode, "subject": side.subject}
     # What a plan could not say yet when it was written was as it is by default now.
-    plan = side.run.plan if side.run.kind == "scenario" else toml.merge(Plan().to_json(), side.run.plan)
+    is_own = side.run.kind in ("scenario", "watch")
+    plan = side.run.plan if is_own else toml.merge(Plan().to_json(), side.run.plan)
     _flatten("plan", plan, flat)
     _flatten("machine", side.run.machine, flat)
     versions = {trial.subject.version for trial in side.trials}

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 def compare_command(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as_json: bool) -> None:
     """Compare two or more runs of one kind, or the modes of one run; the first is the baseline.
 
-    A CASE selects a part of a run: short or keepalive; of a scenario, a VARIANT or VARIANT@SUBJECT.
+    A CASE selects a part of a run: short or keepalive; of a scenario, a VARIANT or VARIANT@SUBJECT; of a
+    recording of a watch, a hop.
 
     A condition names a metric and bounds its ratio to the first side, or with abs: its own value:
     --fail-on 'cpu_us_per_request.proxy>1.05' --fail-on 'abs:errors>0'. The interval decides: the command ends
@@ -76,7 +77,10 @@ def select(spec: str) -> "Selected":
     from bench.runs import read, timeline
 
     path, case = Path(spec), ""
-    head, _, tail = spec.rpartition(":")
-    if head and not path.exists() and Path(head).exists():
-        path, case = Path(head), tail
+    # A hop has colons in its name, too: the longest folder that there is counts.
+    parts = spec.split(":")
+    for end in range(len(parts) - 1, 0, -1):
+        head = ":".join(parts[:end])
+        if head and not path.exists() and Path(head).exists():
+            path, case = Path(head), ":".join(parts[end:])
     return sides.select(spec, read.read(path), timeline.read(path), case)

@@ -80,6 +80,7 @@ def _format_markdown(done: "RunRecord[Any]", figures: "RunFigures") -> str:
     from bench.report.run import text as run_text
     from bench.report.scenario import text as scenario_text
     from bench.report.sweep import text as sweep_text
+    from bench.report.watch import recorded
     from bench.scenarios import catalogue
 
     if done.kind == "scenario":
@@ -88,6 +89,9 @@ def _format_markdown(done: "RunRecord[Any]", figures: "RunFigures") -> str:
         sentence = scenario_text.summarize(scenario, done)
         refused = scenario_text.summarize_refusals(done)
         warnings = [*refused, *scenario_text.summarize_warnings(done)]
+    elif done.kind == "watch":
+        title, sentence = recorded.format_title(done), recorded.summarize(done)
+        warnings, table = recorded.summarize_limits(done), recorded.build_table(done)
     elif done.kind == "sweep":
         title, sentence = sweep_text.format_title(done), " ".join(sweep_text.conclude(done))
         warnings, table = sweep_text.summarize_warnings(done), sweep_text.build_table(done)

@@ -20,6 +20,8 @@ from bench.runs.read import ListedJson
 from bench.runs.record import Kind, Refused, ScenarioTrial, Trial
 from bench.runs.sweep_trial import SweepTrial
 from bench.runs.target_record import TargetRecord
+from bench.runs.watch_trial import WatchTrial
+from bench.watch.output import WatchLineJson
 from nginx.check import CheckJson
 
 
@@ -68,6 +70,12 @@ class SweepOutput(_RunOutput):
     trials: tuple[SweepTrial, ...]
 
 
+class RecordingOutput(_RunOutput):
+    """A recording of a watch."""
+
+    trials: tuple[WatchTrial, ...]
+
+
 class AbOutput(TypedDict):
     """What `bench ab` prints."""
 
@@ -94,15 +102,16 @@ OUTPUTS: dict[str, tuple[Any, ...]] = {
     "sweep": (SweepOutput,),
     "search": (SweepOutput,),
     "list": (list[ListedJson],),
-    "show": (RunOutput, ScenarioOutput, SweepOutput),
+    "show": (RunOutput, ScenarioOutput, SweepOutput, RecordingOutput),
     "compare": (CompareOutput,),
     "size": (SizingJson,),
     "doctor": (list[Check],),
     "check": (CheckJson,),
     "prove": (ProofAnswerJson,),
     "probe": (AdvisedProbeJson,),
+    "watch": (WatchLineJson,),
 }
-"""The types of what a command prints: one of them each time."""
+"""The types of what a command prints: one of them each time, and of a watch one on each line."""
 
 
 def schema(command: str) -> dict[str, Any]:

@@ -30,9 +30,12 @@ def print_run(done: "RunRecord[Any]", picture: Path | None) -> None:
     from bench.report.run import text as run_text
     from bench.report.scenario import text as scenario_text
     from bench.report.sweep import text as sweep_text
+    from bench.report.watch import recorded
     from bench.scenarios import catalogue
 
-    if done.kind == "sweep":
+    if done.kind == "watch":
+        text = recorded.format_run(done, picture)
+    elif done.kind == "sweep":
         text = sweep_text.format_run(done, picture)
     elif done.kind == "scenario":
         text = scenario_text.format_run(catalogue.load(done.scenario), done, picture)
@@ -46,10 +49,13 @@ def draw_run(done: "RunRecord[Any]") -> Path | None:
     from bench.report.run import side_picture
     from bench.report.scenario import case_picture
     from bench.report.sweep import picture as sweep_picture
+    from bench.report.watch import recorded_page
     from bench.scenarios import catalogue
 
     if not done.trials or done.directory is None:
         return None
+    if done.kind == "watch":
+        return recorded_page.save_picture(done)[0]
     if done.kind == "sweep":
         return sweep_picture.save_run(done)[0]
     if done.kind == "run":

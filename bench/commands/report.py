@@ -26,13 +26,16 @@ def report_command(run: Path, output: Path | None) -> None:
     from bench.report.run import page
     from bench.report.scenario import page as scenario_page
     from bench.report.sweep import page as sweep_page
+    from bench.report.watch import recorded_page
     from bench.runs import read
     from bench.scenarios import catalogue
 
     done = read.read(run)
     print_run.print_damage(done.damage)
     written = output or Path(str(done.directory), "report.html")
-    if done.kind == "sweep":
+    if done.kind == "watch":
+        built = recorded_page.build_page(done)
+    elif done.kind == "sweep":
         built = sweep_page.build_page(done)
     elif done.kind == "scenario":
         built = scenario_page.build_page(catalogue.load(done.scenario), done)

@@ -9,9 +9,11 @@ if TYPE_CHECKING:
 
 
 def metrics_of(run: "RunRecord[Any]") -> "Sequence[Metric]":
-    """Return the metrics of a run of modes, or the columns of its scenario."""
+    """Return the metrics of a run of modes or of a watch, or the columns of its scenario."""
     from bench.analysis import metrics
 
+    if run.kind == "watch":
+        return metrics.WATCHED
     if run.kind != "scenario":
         return metrics.METRICS
     from bench.scenarios import catalogue

@@ -7,13 +7,13 @@ from bench.commands.run_metrics import metrics_of
 if TYPE_CHECKING:
     from bench.analysis.compare import ComparisonJson
     from bench.commands.answering import Answers
-    from bench.commands.json_output import RunOutput, ScenarioOutput, SweepOutput
+    from bench.commands.json_output import RecordingOutput, RunOutput, ScenarioOutput, SweepOutput
     from bench.runs.record import RunRecord
 
 
 def build_output(
     done: "RunRecord[Any]", answers: "Answers | None" = None
-) -> "RunOutput | ScenarioOutput | SweepOutput":
+) -> "RunOutput | ScenarioOutput | SweepOutput | RecordingOutput":
     """Return what `--json` prints for a run, with the answers of one that has just been made."""
     from bench.analysis import run_figures
 

@@ -14,7 +14,7 @@ from bench.errors import ExitCode
 @click.argument("run", metavar="RUN", type=FilePath)
 @json_option
 def show_command(run: Path, as_json: bool) -> None:
-    """Show a run again, of modes or of a scenario: its table and its finding."""
+    """Show a run again, of modes, a scenario or a watch: its table and its finding."""
     from bench.report.run import incident, side_picture
     from bench.runs import read
 
@@ -22,7 +22,7 @@ def show_command(run: Path, as_json: bool) -> None:
     print_run.print_damage(done.damage)
     if as_json:
         printing.echo_json(build_output(done))
-    elif done.kind in ("scenario", "sweep"):
+    elif done.kind in ("scenario", "sweep", "watch"):
         picture, unsaved = print_run.attempt(print_run.draw_run, done)
         print_run.print_run(done, picture)
         print_run.end([done], unsaved, ExitCode.OK)

@@ -53,9 +53,9 @@ def save(compared: Sequence[Comparison], stem: Path) -> list[Path]:
     """Draw `compared` as `stem`.png and `stem`.svg, and return the PNGs.
 
     Runs have a picture for each comparison, named after its mode where there are several; the cases of
-    scenarios share one. ResultsError where it cannot be written.
+    scenarios, and the hops of recordings, share one. ResultsError where it cannot be written.
     """
-    if compared[0].sides[0].subject is not None:
+    if is_by_case(compared):
         return [style.save_figure(stem, draw, compared)[0]]
     if len(compared) == 1:
         return [style.save_figure(stem, side_picture.draw, compared[0].sides)[0]]
@@ -64,10 +64,17 @@ def save(compared: Sequence[Comparison], stem: Path) -> list[Path]:
     return [style.save_figure(each_stem, side_picture.draw, each.sides)[0] for each_stem, each in pairs]
 
 
-def draw(compared: Sequence[Comparison]) -> "Figure":
-    """Return the picture of scenarios: a panel for each metric, and in it a group of bars for each case."""
+def is_by_case(compared: Sequence[Comparison]) -> bool:
+    """Return whether the comparisons are of cases that share their figures: of scenarios, of recordings."""
     first = compared[0].sides[0]
-    title = f"{first.run.scenario}: {' against '.join(_names(compared))}"
+    return first.subject is not None or first.run.kind == "watch"
+
+
+def draw(compared: Sequence[Comparison]) -> "Figure":
+    """Return the picture of cases: a panel for each metric, and in it a group of bars for each case."""
+    run = compared[0].sides[0].run
+    what = "recordings of a watch" if run.kind == "watch" else run.scenario
+    title = f"{what}: {' against '.join(_names(compared))}"
     sides = "  ·  ".join(f"{side.name}: {side.run.directory}" for side in compared[0].sides)
     left_out = [metric.key for metric in _telling(compared)[_MOST_PANELS:]]
     note = [f"Not drawn, but in the table: {', '.join(left_out)}."] if left_out else []

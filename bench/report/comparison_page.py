@@ -44,7 +44,7 @@ def _count_answers(compared: Sequence[Comparison]) -> str:
 
 
 def _draw(compared: Sequence[Comparison]) -> Iterator[Section]:
-    if compared[0].sides[0].subject is not None:
+    if comparison.is_by_case(compared):
         bars = comparison.build_bars(compared)
         yield Section("", [Glance(bars, _HINT, comparison.build_legend(compared))])
         return
@@ -62,9 +62,8 @@ def _build_section(compared: Comparison) -> Section:
         for median, answer in [comparison.format_cell(cell, row.metric.unit)]
     ]
     sides = [f"{side.name}: {side.run.directory}, {side.case}" for side in compared.sides]
-    heading = (
-        "Every figure" if compared.sides[0].subject is None else f"Every figure: {compared.sides[0].case}"
-    )
+    is_by_case = comparison.is_by_case([compared])
+    heading = f"Every figure: {compared.sides[0].case}" if is_by_case else "Every figure"
     return Section(
         heading, [*map(Prose, sides), Table(("metric", "side", "median", "ratio and answer"), rows)]
     )

@@ -15,9 +15,15 @@ from bench.runs import timeline
 from bench.runs.record import FORMAT, Kind, RunHeader, RunRecord, ScenarioTrial, Trial, TrialRecord
 from bench.runs.storage import RUN_FILE
 from bench.runs.sweep_trial import SweepTrial
+from bench.runs.watch_trial import KEY, WatchPlan, WatchTrial
 from nginx.printable import printable
 
-_TRIALS: dict[str, type[TrialRecord]] = {"run": Trial, "scenario": ScenarioTrial, "sweep": SweepTrial}
+_TRIALS: dict[str, type[TrialRecord]] = {
+    "run": Trial,
+    "scenario": ScenarioTrial,
+    "sweep": SweepTrial,
+    "watch": WatchTrial,
+}
 
 
 class ListedJson(TypedDict, total=False):
@@ -28,6 +34,8 @@ class ListedJson(TypedDict, total=False):
     kind: Kind
     started: str
     scenario: str
+    scope: str
+    """Of a recording: what was watched."""
     mode: str
     subject: str
     trials: int
@@ -49,10 +57,12 @@ class Listed:
         if run is None:
             return {"directory": str(self.directory), "problem": self.problem}
         names: ListedJson = {"directory": str(self.directory)}
-        if run.kind != "scenario":
-            names |= {"mode": run.plan["mode"], "subject": run.plan["subject"]["name"]}
-        else:
+        if run.kind == "scenario":
             names |= {"scenario": run.scenario}
+        elif run.kind == "watch":
+            names |= {"scope": run.plan[KEY]["scope"]}
+        else:
+            names |= {"mode": run.plan["mode"], "subject": run.plan["subject"]["name"]}
         return {
             **names,
             "kind": run.kind,
@@ -121,6 +131,9 @@ def _complete_plan(header: RunHeader) -> dict[str, Any]:
     if header.kind == "scenario":
         plan = convert(header.plan, ScenarioPlan, "plan")
         convert(plan.settings, dict[str, Any] | None, "plan.settings")  # type: ignore[arg-type]
+        return header.plan
+    if header.kind == "watch":
+        convert(header.plan.get(KEY), WatchPlan, f"plan.{KEY}")
         return header.plan
     if "subject" not in header.plan:
         raise ConvertError("plan.subject is missing")

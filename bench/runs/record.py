@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 from bench.runs.target_record import BehindTarget, TargetRecord
 
 T_co = TypeVar("T_co", bound="TrialRecord", covariant=True)
-Kind = Literal["run", "scenario", "sweep"]
+Kind = Literal["run", "scenario", "sweep", "watch"]
 FORMAT = 2
 ROLES = ("client", "proxy", "backend")
 ERROR_KINDS = ("connect", "tls", "timeout", "reset", "protocol", "status", "body", "mismatch")
@@ -361,9 +361,11 @@ class RunRecord(Generic[T_co]):
 
     @property
     def kind(self) -> Kind:
-        """Return what the run is of: the load generator, a scenario, or a sweep of the former."""
+        """Return what the run is of: the load generator, a scenario, a sweep of the former, or a watch."""
         if self.grid:
             return "sweep"
+        if "watch" in self.plan:
+            return "watch"
         return "scenario" if "scenario" in self.plan else "run"
 
     @property

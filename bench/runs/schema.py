@@ -8,11 +8,14 @@ import msgspec
 
 from bench.runs.record import FORMAT, RunHeader, ScenarioTrial, Trial
 from bench.runs.sweep_trial import SweepTrial
+from bench.runs.watch_trial import WatchTrial
 
 
 def schema() -> dict[str, Any]:
-    """Return the schema: a line is the header, or a trial: of a run, a scenario or a sweep."""
-    lines, definitions = msgspec.json.schema_components([RunHeader, Trial, ScenarioTrial, SweepTrial])
+    """Return the schema: a line is the header, or a trial: of a run, a scenario, a sweep or a watch."""
+    lines, definitions = msgspec.json.schema_components(
+        [RunHeader, Trial, ScenarioTrial, SweepTrial, WatchTrial]
+    )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A line of run.jsonl, format {FORMAT}",

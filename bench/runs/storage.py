@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from bench.errors import write_error
+from bench.errors import WriteError, write_error
 from bench.runs import timeline
 from bench.runs.record import Latencies, Moment, Refused, RunRecord, TrialRecord
 from bench.runs.target_record import TargetRecord
@@ -58,6 +58,23 @@ def create(
         return Writer(_new_directory(root, f"{begun:%Y%m%dT%H%M%SZ}-{label or _label(run)}"), run)
     except OSError as error:
         raise write_error(root, error, "choose another folder with -o", "cannot be written to") from error
+
+
+def create_at(directory: Path, plan: Mapping[str, Any], machine: Mapping[str, Any]) -> "Writer":
+    """Open `directory`, which is new or empty, for a run of `plan` that begins now, and return its writer.
+
+    WriteError where it cannot be written, or holds anything.
+    """
+    run: RunRecord[Any] = RunRecord(
+        dict(plan), dict(machine), datetime.now(UTC).isoformat(timespec="seconds")
+    )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            raise WriteError(directory, None, "is not empty; name a new folder")
+        return Writer(directory, run)
+    except OSError as error:
+        raise write_error(directory, error, "choose another folder", "cannot be written to") from error
 
 
 def reopen(run: RunRecord[Any]) -> "Writer":
@@ -153,6 +170,8 @@ def _label(run: RunRecord[Any]) -> str:
         return f"sweep-{'-'.join(key.rpartition('.')[2].replace('_', '-') for key in run.grid)}"
     if run.kind == "scenario":
         return f"scenario-{run.scenario}"
+    if run.kind == "watch":
+        return "watch"
     subject = run.plan["subject"]
     return f"{run.plan['mode']}-{'target' if subject.get('target') else subject['name']}"
 

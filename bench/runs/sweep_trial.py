@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
 from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
+from bench.runs.watch_trial import WatchTrial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +31,10 @@ SweepRun: TypeAlias = RunRecord[SweepTrial]
 
 
 def case_of(trial: TrialRecord) -> str:
-    """Return the mode of `trial`; of a scenario its variant, of a sweep its cell."""
-    if isinstance(trial, SweepTrial):
+    """Return the mode of `trial`; of a scenario its variant, of a sweep its cell, of a watch its hop."""
+    if isinstance(trial, SweepTrial | WatchTrial):
         return trial.case
     if isinstance(trial, ScenarioTrial):
         return trial.variant
-    assert isinstance(trial, Trial), "there are three kinds of trials"
+    assert isinstance(trial, Trial), "there are four kinds of trials"
     return trial.mode

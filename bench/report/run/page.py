@@ -16,7 +16,7 @@ from bench.report import certainty
 from bench.report.html import Block, Code, FactList, Page, Prose, Section, Table
 from bench.report.run import charts, finding, incident, tables, text
 from bench.runs import timeline
-from bench.runs.record import Run, ScenarioRun
+from bench.runs.record import Run, RunRecord
 
 _HOW_TO_READ = (
     "Short opens one connection to the backend for each request; keepalive uses a pool of them again and"
@@ -104,7 +104,7 @@ def _describe_subjects(run: Run) -> list[tuple[str, str]]:
     return [(name, ", ".join(sorted(values))) for name, values in facts.items() if values]
 
 
-def build_data_section(run: Run | ScenarioRun) -> Section:
+def build_data_section(run: RunRecord[Any]) -> Section:
     """Return every trial as it is stored."""
     lines = [json.dumps(trial.to_json()) for trial in run.trials]
     heading = "Every trial as data (JSON lines, as in run.jsonl)"

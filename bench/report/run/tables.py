@@ -136,7 +136,9 @@ def build_trial_table(run: Run) -> Table:
 def format_trial_count(side: Side) -> str:
     """Return how many trials of a side there are, and how many of them count."""
     counted, total = len(side.counted), len(side.trials)
-    label = f"{total} trial{'' if total == 1 else 's'}"
+    # A recording has no trials that somebody made: it is cut into stretches.
+    word = ("stretch", "stretches") if side.run.kind == "watch" else ("trial", "trials")
+    label = f"{total} {word[total != 1]}"
     return label if counted == total else f"{counted} of {label}"
 
 

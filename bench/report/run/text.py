@@ -4,7 +4,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.analysis.sides import label, split
 from bench.report.html import Table
@@ -18,7 +18,7 @@ from bench.report.text_table import (
     wrap,
 )
 from bench.runs.read import Listed
-from bench.runs.record import Run, Trial
+from bench.runs.record import Run, RunRecord, Trial
 from nginx.printable import printable_line
 
 if TYPE_CHECKING:
@@ -81,15 +81,23 @@ def format_list(found: Sequence[Listed], root: Path) -> str:
     rows = []
     for each in found:
         if each.run is not None:
-            rates = ", ".join(f"{side.name} {finding.format_rate(side)}" for side in split(each.run))
-            if each.run.kind == "sweep":
-                rates = f"{len(split(each.run))} cells"
-            elif len(each.run.subjects) > 1:
-                rates = f"{len(each.run.subjects)} subjects"
-            rows.append((str(each.directory), each.run.started, str(len(each.run.trials)), rates or "-"))
+            rows.append(
+                (str(each.directory), each.run.started, str(len(each.run.trials)), _describe_rates(each.run))
+            )
     return format_table(Table(("run", "started", "trials", "requests/s"), rows)) + "".join(
         f"! {each.problem}\n" for each in found if each.problem
     )
+
+
+def _describe_rates(run: RunRecord[Any]) -> str:
+    """Return the rate of each mode; of a run of many cases what it is of."""
+    if run.kind == "watch":
+        return f"a watch of {run.plan['watch']['scope']}"
+    if run.kind == "sweep":
+        return f"{len(split(run))} cells"
+    if len(run.subjects) > 1:
+        return f"{len(run.subjects)} subjects"
+    return ", ".join(f"{side.name} {finding.format_rate(side)}" for side in split(run)) or "-"
 
 
 def format_checks(found: "Sequence[Check]") -> str:
