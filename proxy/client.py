@@ -5,26 +5,13 @@ import re
 
 from proxy import forwarding
 from proxy.errors import ClientProtocolError, ProxyError
-from proxy.exchange import Exchange
+from proxy.http1_exchange import Http1Exchange
 from proxy.http11.chunked import find_end
 from proxy.http11.grammar import CHUNKED
 from proxy.http11.partial import PartialLines
 from proxy.http11.request import SIMPLE, match_request, read_request
 from proxy.transport import Transport
-from proxy.worker_context import WorkerContext
-
-LINGER_BYTES = 1 << 20
-"""Bound on what is still read after the last response."""
-
-_ERROR_KINDS = {
-    408: "timeout",
-    413: "body_too_large",
-    414: "head_too_large",
-    431: "head_too_large",
-    503: "too_many",
-    507: "body_too_large",
-}
-
+from proxy.worker_context import LINGER_BYTES, WorkerContext
 
 _IDLE = "waiting for a request; none of its bytes have arrived"
 _READING = "a part of a request head has arrived, or all of it"
@@ -54,7 +41,7 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, context: WorkerContext, address: str) -> None:
         self._context = context
-        self._exchange = Exchange(context, self)
+        self._exchange = Http1Exchange(context, self)
         self._state = _IDLE
         self._buffer = b""
         self._at = 0
@@ -70,6 +57,11 @@ class ClientConnection(asyncio.Protocol):
     def owes_request(self) -> bool:
         """Return whether a part of a request is awaited."""
         return self._state is _READING or (self._state is _EXCHANGING and not self._exchange.request_done)
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether the client does not read what is sent."""
+        return self.transport.is_full
 
     # Calls of the transport.
 
@@ -254,7 +246,7 @@ class ClientConnection(asyncio.Protocol):
 
     def count_error(self, error: ProxyError) -> None:
         """Count a client error; the connection cannot be trusted and closes after the response."""
-        self._context.counters.client[_ERROR_KINDS.get(error.status, "bad_request")] += 1
+        self._context.counters.count_client_error(error.status)
         self.close_after_response = True
 
     def pause_reading(self) -> None:

@@ -7,6 +7,15 @@ from typing import Any
 _CLIENT_ERRORS = ("bad_request", "head_too_large", "body_too_large", "timeout", "too_many", "aborted", "tls")
 _UPSTREAM_ERRORS = ("address_exhausted", "refused", "reset", "timeout", "protocol", "pool")
 
+_KIND_OF_STATUS = {
+    408: "timeout",
+    413: "body_too_large",
+    414: "head_too_large",
+    431: "head_too_large",
+    503: "too_many",
+    507: "body_too_large",
+}
+
 
 @dataclass(slots=True)
 class Counters:
@@ -22,6 +31,10 @@ class Counters:
     first_exhausted_ns: int | None = None
     client: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_CLIENT_ERRORS, 0))
     upstream: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_UPSTREAM_ERRORS, 0))
+
+    def count_client_error(self, status: int) -> None:
+        """Count an error of a client by the status that it is answered with."""
+        self.client[_KIND_OF_STATUS.get(status, "bad_request")] += 1
 
     def to_event(self, event: str) -> dict[str, Any]:
         """Return the counters as an event of this name."""

@@ -1,21 +1,17 @@
-"""One request forwarded to an upstream connection, and its response forwarded back."""
+"""One request forwarded to an upstream connection, and its response forwarded back.
 
-from typing import TYPE_CHECKING
+What is written to the client, and how, is left to subclasses: one for each version of HTTP.
+"""
 
-from proxy import forwarding
+from abc import ABC, abstractmethod
+
+from proxy.client_side import Body, ClientSide
 from proxy.errors import ProxyError, UpstreamProtocolError, UpstreamReset
-from proxy.http11 import grammar
 from proxy.http11.request import NO_REQUEST, RequestHead
 from proxy.http11.response import CompleteResponse, ResponseHead
-from proxy.response_body import ResponseBody
-from proxy.tunnel import Tunnel
 from proxy.upload import Upload
 from proxy.upstream import UpstreamConnection
 from proxy.worker_context import WorkerContext
-
-if TYPE_CHECKING:
-    from proxy.client import ClientConnection
-
 
 _IDLE = "there is none: the last response is sent, or no request has come"
 _RECEIVING = "the start of a body, or all of it, is collected; or it waits until fewer are streamed"
@@ -24,8 +20,8 @@ _FORWARDING = "the request is with an upstream connection"
 _RESPONDING = "the head of the response has been sent"
 
 
-class Exchange:
-    """The exchanges of one client connection, one after another.
+class Exchange(ABC):
+    """The exchanges of one client, one after another.
 
     Attributes:
         request_done: whether the request has arrived completely.
@@ -41,7 +37,7 @@ class Exchange:
 
     _upstream: UpstreamConnection
 
-    def __init__(self, context: WorkerContext, client: "ClientConnection") -> None:
+    def __init__(self, context: WorkerContext, client: ClientSide) -> None:
         self._context = context
         self._client = client
         self._state = _IDLE
@@ -72,7 +68,7 @@ class Exchange:
         self._state = _RECEIVING
         if head.expects_continue and context.writer.to_http10:
             # RFC 9110, section 10.1.1: an HTTP/1.0 upstream cannot.
-            client.transport.write(forwarding.CONTINUE)
+            self._write_continue()
         self._request = bytearray(context.writer.write(head, client.added_fields, context.default_host, b""))
         self._upload = Upload(self, client, context, head)
         self._upload.receive(data)
@@ -179,40 +175,23 @@ class Exchange:
 
     # Calls of the upstream connection.
 
-    def forward_verbatim(self, data: bytes) -> bool:
-        """Forward a complete response as it came; return False, without effect, if it must be changed."""
-        client = self._client
-        if client.close_after_response or self._head.is_http10 or not self.request_done:
-            return False
-        client.transport.send(data)
-        self.finish()
-        return True
-
-    def forward_complete(self, data: bytes, response: CompleteResponse) -> bool:
-        """Forward a complete response with a few lines cut or added; as `forward_verbatim`."""
-        cuts, end, has_date, _, is_chunked = response
-        client = self._client
-        to_http10 = self._head.is_http10
-        if not self.request_done or (is_chunked and to_http10):
-            return False
-        added = b"" if has_date else self._context.date
-        if client.close_after_response:
-            added += forwarding.CLOSE
-        elif to_http10:
-            added += forwarding.KEEP_ALIVE
-        if len(cuts) == 1 and not added:
-            begin, after = cuts[0]
-            data = data[:begin] + data[after:]
-        elif cuts or added:
-            data = b"".join((grammar.cut(data, 0, end, cuts), added, data[end:]))
-        client.transport.send(data)
-        self.finish()
-        return True
-
     @property
+    @abstractmethod
     def reads_chunks(self) -> bool:
         """Return whether the client reads the chunked coding."""
-        return not self._head.is_http10
+
+    @abstractmethod
+    def forward_verbatim(self, data: bytes) -> bool:
+        """Forward a complete response as it came; return False, without effect, if it must be changed."""
+
+    @abstractmethod
+    def forward_complete(self, data: bytes, response: CompleteResponse) -> bool:
+        """Forward a complete response with a few lines cut or added; as `forward_verbatim`."""
+
+    def switch_protocols(self, head: ResponseHead, data: bytes) -> None:
+        """Replace the exchange with a tunnel, if the client has offered the protocol."""
+        # RFC 9110, section 7.8: only to a protocol that the client has offered.
+        raise UpstreamProtocolError("a switch to a protocol that was not offered")
 
     def forward_interim(self, head: ResponseHead) -> None:
         """Forward a 1xx response, unless the client speaks HTTP/1.0 or does not read."""
@@ -222,35 +201,20 @@ class Exchange:
         elif self._head.expects_continue:
             self._upload.restart_rate()
             self._client.deadline = self._upload.deadline
-        if not self._head.is_http10 and not self._client.transport.is_full:
+        if not self._head.is_http10 and not self._client.is_full:
             # RFC 9110, section 15.2: never to an HTTP/1.0 client.
-            self._client.transport.write(forwarding.interim_head(head))
+            self._write_interim(head)
 
-    def switch_protocols(self, head: ResponseHead, data: bytes) -> None:
-        """Replace the exchange with a tunnel, if the client has offered the protocol."""
-        # RFC 9110, section 7.8: only to a protocol that the client has offered.
-        offered = [each.strip() for each in self._head.upgrade.lower().split(b",")]
-        if not head.upgrade or head.upgrade.lower() not in offered:
-            raise UpstreamProtocolError("a switch to a protocol that was not offered")
-        connection = self._upstream
-        upstream = connection.detach_transport()
-        del self._upstream
-        self._state = _IDLE
-        client, early_data = self._client.detach()
-        client.write(forwarding.interim_head(head) + data)
-        self._context.open_tunnel(Tunnel(client, upstream, connection), early_data)
-
-    def begin_response(self, head: ResponseHead, content: bytes) -> ResponseBody:
+    def begin_response(self, head: ResponseHead, content: bytes) -> Body:
         """Send the head of the final response, and the content that came with it."""
         client = self._client
         self._state = _RESPONDING
         self._request = b""
         self.extend_deadline()
-        body = ResponseBody(self, head, client.transport, to_http10=self._head.is_http10)
-        if not self.request_done or body.ends_by_close:
+        if not self.request_done:
             client.close_after_response = True
-        body.begin(content, keep_alive=not client.close_after_response, date=self._context.date)
-        if client.transport.is_full:
+        body = self._begin_body(head, content)
+        if client.is_full:
             self._upstream.pause()
         return body
 
@@ -314,10 +278,7 @@ class Exchange:
         if not self.request_done or head.is_http10:
             client.close_after_response = True
         self._release_upstream()
-        response = forwarding.proxy_response(
-            status, reason, keep_alive=not client.close_after_response, with_body=head.method != b"HEAD"
-        )
-        client.transport.write(response)
+        self._write_own(status, reason, with_body=head.method != b"HEAD")
         self.finish()
 
     def finish(self) -> None:
@@ -334,6 +295,13 @@ class Exchange:
         self._upload = None
         self._context.uploads.leave(upload)
 
+    def _detach_upstream(self) -> UpstreamConnection:
+        """Return the upstream connection, which is no longer that of an exchange."""
+        connection = self._upstream
+        del self._upstream
+        self._state = _IDLE
+        return connection
+
     def _release_upstream(self) -> None:
         """Leave the queues, or abandon the upstream connection."""
         state, self._state = self._state, _IDLE
@@ -343,3 +311,21 @@ class Exchange:
             self._context.dispatcher.cancel(self)
         elif state in (_FORWARDING, _RESPONDING):
             self._upstream.abandon()
+
+    # What is written to the client.
+
+    @abstractmethod
+    def _write_continue(self) -> None:
+        """Write a 100 (Continue) response of the proxy."""
+
+    @abstractmethod
+    def _write_interim(self, head: ResponseHead) -> None:
+        """Write a 1xx response of the upstream."""
+
+    @abstractmethod
+    def _begin_body(self, head: ResponseHead, content: bytes) -> Body:
+        """Write the head of the final response, and the content that came with it."""
+
+    @abstractmethod
+    def _write_own(self, status: int, reason: str, *, with_body: bool) -> None:
+        """Write a response of the proxy itself, with a line that gives the reason."""

@@ -84,6 +84,8 @@ def read_flags(argv: list[str]) -> tuple[Settings, Start]:
         raise SettingsError(
             "--loop uvloop is not installed; install it (pip install uvloop), or leave it out"
         )
+    if settings.http2 and importlib.util.find_spec("h2") is None:
+        raise SettingsError("--http2 needs the library h2; install it (pip install h2), or leave it out")
     return settings, start
 
 
@@ -124,7 +126,8 @@ def _fields(settings: type[Limits | Settings]) -> dict[str, Any]:
 def _parser() -> argparse.ArgumentParser:
     defaults, types = _fields(Settings) | _fields(Limits), get_type_hints(Settings)
     parser = _Parser(
-        prog="python -m proxy", description="A reverse proxy for HTTP/1.1 with an upstream pool."
+        prog="python -m proxy",
+        description="A reverse proxy for HTTP/1.1, and HTTP/2 with clients, with an upstream pool.",
     )
     add = parser.add_argument
     add("--listen", type=_address, required=True, metavar="HOST:PORT", help="port 0: chosen by the kernel")
@@ -144,6 +147,8 @@ def _parser() -> argparse.ArgumentParser:
         number.type = _seconds if is_time else _integer(least=0 if name in _MAY_BE_ZERO else 1)
         number.metavar = "S" if is_time else "N"
         number.help = f"{text} (default {number.default:.10g})"
+    http2 = add("--http2", action="store_true")
+    http2.help = "speak HTTP/2 too with clients: by ALPN with TLS, else with those who begin so"
     _add_tls(add)
     add("--control", action="store_true", help="read commands from stdin; end with it")
     add("--listener", type=int, help=argparse.SUPPRESS)

@@ -20,6 +20,8 @@ _END = b"\r\n\r\n"
 _TRANSFER_ENCODING = frozenset((b"transfer-encoding",))
 CLOSE = b"Connection: close\r\n"
 KEEP_ALIVE = b"Connection: keep-alive\r\n"
+PROXY_CONTENT_TYPE = "text/plain; charset=us-ascii"
+"""What `proxy_content` is."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -56,7 +58,7 @@ class RequestWriter:
         self._head_bytes = limits.head_bytes
         self._collected_bytes = min(limits.collected_bytes, limits.body_bytes)
         self._is_http10 = is_http10
-        self._added_fields: dict[str, bytes] = {}
+        self._added_fields: dict[tuple[str, bytes], bytes] = {}
         self._connection = b""
         if request_close:
             self._connection = CLOSE
@@ -68,21 +70,26 @@ class RequestWriter:
         """Return whether the upstream cannot send 100 (Continue) or read chunks: the proxy does both."""
         return self._is_http10
 
-    def added_fields(self, client: str) -> bytes:
+    def added_fields(self, client: str, version: bytes = b"1.1") -> bytes:
         """Return the fields that are added to every request of a client with the address `client`.
 
         The connections of one client share them: 2,000 copies would not stay in the processor's cache.
+
+        Args:
+            version: the version of HTTP that it speaks.
         """
-        added_fields = self._added_fields.get(client)
+        added_fields = self._added_fields.get((client, version))
         if added_fields is None:
             if len(self._added_fields) >= MAX_CACHED_CLIENTS:
                 self._added_fields.clear()
-            added_fields = self._added_fields[client] = self._write_added_fields(client)
+            added_fields = self._write_added_fields(client, version)
+            self._added_fields[client, version] = added_fields
         return added_fields
 
-    def _write_added_fields(self, client: str) -> bytes:
-        return b"%bVia: 1.1 %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-For: %b\r\nX-Forwarded-Host: " % (
+    def _write_added_fields(self, client: str, version: bytes) -> bytes:
+        return b"%bVia: %b %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-For: %b\r\nX-Forwarded-Host: " % (
             self._connection,
+            version,
             PSEUDONYM,
             self._scheme,
             client.encode("ascii"),
@@ -176,12 +183,17 @@ def interim_head(head: ResponseHead) -> bytes:
 
 def proxy_response(status: int, reason: str, *, keep_alive: bool, with_body: bool) -> bytes:
     """Return a response of the proxy itself, with one line of text that gives the reason."""
-    body = f"{status} {HTTPStatus(status).phrase}: {reason}\n".encode("ascii", "backslashreplace")
+    body = proxy_content(status, reason)
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
         f"Date: {http_date()}\r\n"
-        "Content-Type: text/plain; charset=us-ascii\r\n"
+        f"Content-Type: {PROXY_CONTENT_TYPE}\r\n"
         f"Content-Length: {len(body)}\r\n"
         f"{'' if keep_alive else 'Connection: close' + chr(13) + chr(10)}\r\n"
     ).encode("ascii")
     return head + body if with_body else head
+
+
+def proxy_content(status: int, reason: str) -> bytes:
+    """Return the content of a response of the proxy itself: one line of text that gives the reason."""
+    return f"{status} {HTTPStatus(status).phrase}: {reason}\n".encode("ascii", "backslashreplace")

@@ -77,14 +77,19 @@ class _Worker:
             task.result()
 
     def _listen(self) -> Listener:
-        if self._settings.server_tls is None:
-            return Listener(self._sock, self._context)
-        # The module `ssl` takes some milliseconds to load, which plain listeners shall not pay.
-        from proxy import tls  # noqa: PLC0415
-        from proxy.tls_listener import TlsListener  # noqa: PLC0415
+        settings = self._settings
+        # The modules `ssl` and `h2` take some milliseconds to load, which plain listeners shall not pay.
+        if settings.server_tls is not None:
+            from proxy import tls  # noqa: PLC0415
+            from proxy.tls_listener import TlsListener  # noqa: PLC0415
 
-        tls_context = tls.server_context(self._settings.server_tls)
-        return TlsListener(self._sock, self._context, self._clock, tls_context)
+            tls_context = tls.server_context(settings.server_tls, http2=settings.http2)
+            return TlsListener(self._sock, self._context, self._clock, tls_context)
+        if settings.http2:
+            from proxy.http2.listener import PrefaceListener  # noqa: PLC0415
+
+            return PrefaceListener(self._sock, self._context, self._clock)
+        return Listener(self._sock, self._context)
 
     async def _sweep(self) -> None:
         while True:

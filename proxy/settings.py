@@ -106,6 +106,8 @@ class Settings:
     """The event loop; "auto" is uvloop where it is installed."""
     server_tls: ServerTls | None = None
     """None: clients speak no TLS."""
+    http2: bool = False
+    """Whether clients may speak HTTP/2: with TLS chosen by ALPN, else known by its preface."""
     upstream_tls: UpstreamTls | None = None
     """None: upstreams speak no TLS."""
     limits: Limits = field(default_factory=Limits)

@@ -13,13 +13,18 @@ from proxy.errors import SettingsError
 from proxy.settings import ServerTls, UpstreamTls
 
 WOULD_BLOCK = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_PROTOCOLS = ["http/1.1"]
-"""What is offered and chosen by ALPN (RFC 7301)."""
+HTTP1 = "http/1.1"
+"""The names of protocols that are offered and chosen by ALPN (RFC 7301)."""
+HTTP2 = "h2"
 
 
-def server_context(settings: ServerTls) -> ssl.SSLContext:
-    """Return the context of the listener; SettingsError where its files hold no certificate with its key."""
-    context = _context(ssl.PROTOCOL_TLS_SERVER)
+def server_context(settings: ServerTls, *, http2: bool = False) -> ssl.SSLContext:
+    """Return the context of the listener; SettingsError where its files hold no certificate with its key.
+
+    Args:
+        http2: whether HTTP/2 is chosen by those who offer it.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER, *([HTTP2] if http2 else []), HTTP1)
     files = f"--tls-cert {settings.certificate} and --tls-key {settings.key}"
     try:
         context.load_cert_chain(settings.certificate, settings.key)
@@ -33,7 +38,7 @@ def server_context(settings: ServerTls) -> ssl.SSLContext:
 
 def client_context(settings: UpstreamTls) -> ssl.SSLContext:
     """Return the context of connections to upstreams; SettingsError where their authority cannot be read."""
-    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, HTTP1)
     if not settings.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -52,9 +57,9 @@ def client_context(settings: UpstreamTls) -> ssl.SSLContext:
     return context
 
 
-def _context(side: int) -> ssl.SSLContext:
+def _context(side: int, *protocols: str) -> ssl.SSLContext:
     context = ssl.SSLContext(side)
-    context.set_alpn_protocols(_PROTOCOLS)
+    context.set_alpn_protocols(protocols)
     # Some releases of Python 3.11 set it: a message that is cut would pass for one that ends (RFC 9112, 9.8).
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     return context

@@ -3,6 +3,7 @@
 import os
 import socket
 import ssl
+from typing import TYPE_CHECKING
 
 from proxy import tls
 from proxy.client import ClientConnection
@@ -11,6 +12,9 @@ from proxy.listener import Listener
 from proxy.tls import Handshake
 from proxy.tls_transport import TlsTransport
 from proxy.worker_context import WorkerContext
+
+if TYPE_CHECKING:
+    from proxy.http2.connection import Http2Connection
 
 
 class TlsListener(Listener):
@@ -58,5 +62,12 @@ class TlsListener(Listener):
             self._context.counters.client["tls"] += 1
             sock.close()
             return
-        client = ClientConnection(self._context, address)
+        client = self._client(sock.selected_alpn_protocol(), address)
         client.attach(TlsTransport(self._context.sends, sock, client))
+
+    def _client(self, protocol: str | None, address: str) -> "ClientConnection | Http2Connection":
+        if protocol != tls.HTTP2:
+            return ClientConnection(self._context, address)
+        from proxy.http2.connection import Http2Connection  # noqa: PLC0415 - most listeners never need h2
+
+        return Http2Connection(self._context, address)

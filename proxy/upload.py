@@ -11,13 +11,13 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from proxy.body_spool import BodySpool
+from proxy.client_side import ClientSide
 from proxy.errors import ClientProtocolError, SpoolFailed
 from proxy.http11.chunked import ChunkedReader
 from proxy.http11.grammar import CHUNKED
 from proxy.http11.request import RequestHead
 
 if TYPE_CHECKING:
-    from proxy.client import ClientConnection
     from proxy.exchange import Exchange
     from proxy.worker_context import WorkerContext
 
@@ -34,7 +34,7 @@ class Upload:
     )  # fmt: skip
 
     def __init__(
-        self, exchange: "Exchange", client: "ClientConnection", context: "WorkerContext", head: RequestHead
+        self, exchange: "Exchange", client: ClientSide, context: "WorkerContext", head: RequestHead
     ) -> None:
         self._exchange = exchange
         self._client = client

@@ -8,6 +8,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
+from proxy.client_side import Body
 from proxy.errors import ConnectFailed, ProxyError, UpstreamProtocolError, UpstreamReset
 from proxy.http11.chunked import ChunkedReader
 from proxy.http11.grammar import CHUNKED
@@ -22,7 +23,6 @@ from proxy.http11.response import (
     read_complete,
     read_response,
 )
-from proxy.response_body import ResponseBody
 from proxy.splice import Splice
 from proxy.transport import Bytes, Transport
 
@@ -60,7 +60,7 @@ class UpstreamConnection(asyncio.Protocol):
     _splice: Splice
     _downstream: "Exchange"
     _remaining: int
-    _response: ResponseBody
+    _response: Body
 
     def __init__(self, owner: "Dispatcher", reserved_for: "Exchange | None" = None) -> None:
         self._owner = owner

@@ -2,7 +2,7 @@
 
 import select
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from proxy.clock import Clock
 from proxy.counters import Counters
@@ -10,14 +10,34 @@ from proxy.dispatch import Dispatcher
 from proxy.forwarding import RequestWriter, http_date
 from proxy.send_queue import SendQueue
 from proxy.settings import Settings, format_address
+from proxy.transport import Transport
 from proxy.tunnel import Tunnel
 from proxy.upload import UploadGate
 
-if TYPE_CHECKING:
-    from proxy.client import ClientConnection
-
 LINGER_S = 2.0
 """How long input is still read after the last response: an immediate close could lose that response."""
+LINGER_BYTES = 1 << 20
+"""Bound on what is still read after the last response."""
+
+
+class Client(Protocol):
+    """A client connection, whatever version of HTTP it speaks."""
+
+    transport: Transport
+
+    @property
+    def deadline(self) -> float:
+        """Return when its current wait times out, on the clock of the sweep."""
+
+    @property
+    def owes_request(self) -> bool:
+        """Return whether a part of a request is awaited."""
+
+    def timed_out(self) -> None:
+        """End the wait whose deadline has passed."""
+
+    def drain(self) -> None:
+        """Close now if idle, else after what is under way."""
 
 
 class WorkerContext:
@@ -45,17 +65,17 @@ class WorkerContext:
             request_close=short and settings.closes_first == "backend",
             has_tls=settings.server_tls is not None,
         )
-        self._clients: set[ClientConnection] = set()
+        self._clients: set[Client] = set()
         self._tunnels: set[Tunnel] = set()
         self.sweep()
 
-    def add_client(self, client: "ClientConnection") -> bool:
+    def add_client(self, client: Client) -> bool:
         """Add a connection; return False if there are too many."""
         self.counters.accepted += 1
         self._clients.add(client)
         return len(self._clients) + len(self._tunnels) <= self.limits.clients
 
-    def remove_client(self, client: "ClientConnection") -> None:
+    def remove_client(self, client: Client) -> None:
         """Remove a connection that has ended."""
         self._clients.discard(client)
         self._check_drained()
@@ -70,6 +90,7 @@ class WorkerContext:
         self._clock.advance()
         self.dispatcher.sweep()
         now, latest, limits = self._clock.now, self._clock.latest, self.limits
+        self.now = now
         self.date = f"Date: {http_date()}\r\n".encode("ascii")
         self.linger_until = latest + LINGER_S
         self.idle_until = latest + limits.idle_timeout_s

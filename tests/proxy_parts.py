@@ -7,6 +7,7 @@ from unittest.mock import Mock
 from proxy.counters import Counters
 from proxy.exchange import Exchange
 from proxy.forwarding import RequestWriter
+from proxy.http1_exchange import Http1Exchange
 from proxy.http11.request import RequestHead, match_request, read_request
 from proxy.http11.response import ResponseHead, match_response, read_response
 from proxy.settings import Limits
@@ -86,10 +87,10 @@ class Worker:
             count_error=self._count_error,
             push_back=self._push_back,
         )
-        self.client.transport.is_full = False
+        self.client.is_full = self.client.transport.is_full = False
         self.pushed_back = b""
         self.errors: list[int] = []
-        self.exchange = Exchange(self.context, self.client)
+        self.exchange = Http1Exchange(self.context, self.client)
 
     @property
     def waits(self) -> bool:

@@ -17,7 +17,9 @@ from bench.subjects.subject import (
     SupportedProtocols,
 )
 
-_PROTOCOLS = SupportedProtocols(upstream=("1.0", "1.1"), client_tls=True, upstream_tls=True)
+_PROTOCOLS = SupportedProtocols(
+    client=("1.1", "2"), upstream=("1.0", "1.1"), client_tls=True, upstream_tls=True
+)
 _AUTHORITY = "authority.pem"
 
 
@@ -25,7 +27,7 @@ class AsyncioProxy:
     """Starts the built-in proxy."""
 
     def check(self, config: SubjectConfig) -> None:
-        """Raise CannotDo for what is not HTTP/1; else accept everything: the proxy was made for it."""
+        """Raise Unsupported for versions of HTTP that it does not speak; it was made for all the rest."""
         _PROTOCOLS.check("asyncio", config)
 
     def start(self, host: Host, cpus: set[int] | None, config: SubjectConfig) -> RunningSubject:
@@ -93,6 +95,8 @@ def flags(config: SubjectConfig, listen: str) -> Iterator[str]:
     yield from ("--control", "--listen", listen, "--mode", config.mode, "--closes-first", config.closes_first)
     yield from ("--upstream-http", plan.upstream_http, "--workers", str(plan.workers))
     yield from ("--pool-idle", str(config.pool_idle), "--pool-idle-timeout", str(plan.pool_idle_timeout_s))
+    if config.traffic.client_http == "2":
+        yield "--http2"
     for upstream in config.upstreams:
         yield from ("--upstream", upstream)
     for source in config.sources:

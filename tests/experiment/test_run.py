@@ -195,7 +195,9 @@ def test_the_clients_speak_tls_to_whatever_proxy(subject: str, tmp_path: Path) -
     assert all(name.startswith("TLSv1.3") for name in kept["tls"]["negotiated"])
 
 
-@pytest.mark.parametrize("subject", needs.subjects(long=("nginx", "haproxy", "nghttpx", "envoy", "caddy")))
+@pytest.mark.parametrize(
+    "subject", ["asyncio", *needs.subjects(long=("nginx", "haproxy", "nghttpx", "envoy", "caddy"))]
+)
 def test_streams_of_http2_take_an_upstream_connection_each(subject: str, tmp_path: Path) -> None:
     flags = ("--subject", subject, "--mode", "keepalive", "--tls", "--http2", "--streams", "2")
     (kept,) = trials(*BRIEF, *flags, root=tmp_path)

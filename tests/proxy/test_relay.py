@@ -63,25 +63,6 @@ def proxy(request: pytest.FixtureRequest, proxies: Proxies) -> ProxyProcess:
 # Fields.
 
 
-def test_forwarded_fields_identify_the_client(proxy: ProxyProcess, upstream: Upstream) -> None:
-    with Client(proxy) as client:
-        client.request(
-            "/a?b", fields="X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nVia: 1.0 fred\r\n"
-        )
-    (request,) = upstream.requests
-    assert request.values(b"Via") == [b"1.0 fred", b"1.1 keepalive-bench"]
-    assert request.values(b"X-Forwarded-For") == [b"127.0.0.1"]
-    assert request.values(b"X-Forwarded-Proto") == [b"http"]
-    assert request.values(b"X-Forwarded-Host") == [b"localhost"]
-    assert request.values(b"Host") == [b"localhost"]
-
-
-def test_the_client_of_another_proxy_stays_known(proxy: ProxyProcess, upstream: Upstream) -> None:
-    with Client(proxy) as client:
-        client.request("/", fields="X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2\r\n")
-    assert upstream.requests[0].values(b"X-Forwarded-For") == [b"10.0.0.1, 10.0.0.2, 127.0.0.1"]
-
-
 def test_what_belongs_to_one_hop_goes_no_further(proxy: ProxyProcess, upstream: Upstream) -> None:
     fields = b"Connection: x-secret\r\nX-Secret: 1\r\nKeep-Alive: timeout=5\r\nX-Kept: 1\r\n"
     upstream.script = lambda _: send(OK + fields + b"Content-Length: 2\r\n\r\nok")
@@ -94,12 +75,6 @@ def test_what_belongs_to_one_hop_goes_no_further(proxy: ProxyProcess, upstream: 
     assert request.values(b"X-End") == [b"1"]
     assert b"x-kept" in response.fields
     assert not {b"x-secret", b"keep-alive", b"connection"} & response.fields.keys()
-
-
-def test_a_response_without_a_date_gets_one(proxy: ProxyProcess, upstream: Upstream) -> None:
-    upstream.script = lambda _: send(b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok")
-    with Client(proxy) as client:
-        assert client.request("/").fields[b"date"].endswith(b"GMT")
 
 
 # Framing.
@@ -152,26 +127,6 @@ def test_a_chunked_request_is_forwarded_in_chunks(
     assert upstream.partial == []
 
 
-@pytest.mark.parametrize(
-    ("answer", "content"),
-    [
-        (b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"hello"),
-        (b"\r\nhello", b"hello"),
-        (b"Content-Length: 5\r\n\r\nhello", b"hello"),
-        (b"Content-Length: 0\r\n\r\n", b""),
-    ],
-    ids=["chunked", "until close", "counted", "empty"],
-)
-def test_bodies(answer: bytes, content: bytes, proxy: ProxyProcess, upstream: Upstream) -> None:
-    upstream.script = lambda _: [*send(OK + answer), Step("close")]
-    with Client(proxy) as client:
-        for _ in range(2):
-            response = client.request("/")
-            assert (response.content, response.whole) == (content, True), (
-                "and the client's connection goes on"
-            )
-
-
 def test_an_old_client_gets_what_it_can_read(proxy: ProxyProcess, upstream: Upstream) -> None:
     upstream.script = lambda _: send(
         b"HTTP/1.1 102 Processing\r\n\r\n" + OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
@@ -194,20 +149,6 @@ def test_an_old_client_may_keep_its_connection(proxy: ProxyProcess, upstream: Up
             response = client.read()
             assert response is not None
             assert (response.content, response.fields[b"connection"]) == (b"/old", b"keep-alive")
-
-
-def test_head_and_not_modified_have_no_content(proxy: ProxyProcess, upstream: Upstream) -> None:
-    with Client(proxy) as client:
-        response = client.request("/five", method="HEAD")
-        assert (response.fields[b"content-length"], response.content) == (b"5", b"")
-        upstream.script = lambda _: send(
-            b"HTTP/1.1 304 Not Modified\r\n" + DATE + b"Content-Length: 9\r\n\r\n"
-        )
-        assert client.request("/").status == 304
-        upstream.script = lambda _: send(b"HTTP/1.1 204 No Content\r\n" + DATE + b"\r\n")
-        assert client.request("/").status == 204
-        upstream.script = echo
-        assert client.request("/next").content == b"/next"
 
 
 def test_expectations_reach_the_upstream() -> None:
@@ -290,64 +231,6 @@ def test_uploads_leave_connections_to_others() -> None:
 
 
 # Failures.
-
-
-def test_a_stale_connection_costs_no_request(proxy: ProxyProcess, upstream: Upstream) -> None:
-    with Client(proxy) as client:
-        client.request("/")
-        connections = upstream.connections
-        upstream.script = lambda request: (
-            [Step("close")] if request.connection < connections else echo(request)
-        )
-        assert client.request("/again").content == b"/again"
-        assert [request.target for request in upstream.requests].count(b"/again") == 2
-
-
-def test_what_may_not_be_repeated_is_not(proxy: ProxyProcess, upstream: Upstream) -> None:
-    with Client(proxy) as client:
-        client.request("/")
-        upstream.script = lambda _: [Step("close")]
-        assert client.request("/once", method="POST").status == 502
-        assert client.request("/twice").status == 502
-        assert client.request("/put", method="PUT", fields="Content-Length: 0\r\n").status == 502
-    targets = [request.target for request in upstream.requests]
-    assert targets.count(b"/once") == 1
-
-
-def test_a_cut_response_is_seen_to_be_cut(proxy: ProxyProcess, upstream: Upstream) -> None:
-    upstream.script = lambda _: [*send(OK + b"Content-Length: 9\r\n\r\nhello"), Step("close")]
-    with Client(proxy) as client:
-        assert not client.request("/").whole
-
-
-def test_a_refused_connection_is_a_502(upstream: Upstream) -> None:
-    nobody = Upstream()
-    nobody.close()
-    with running(nobody, "--mode", "short") as proxy, Client(proxy) as client:
-        for _ in range(3):
-            response = client.request("/")
-            assert (response.status, b"refused" in response.content) == (502, True), (
-                "and the connection goes on"
-            )
-        assert proxy.stop()["errors"]["upstream"]["refused"] == 3
-
-
-def test_addresses_run_out(upstream: Upstream) -> None:
-    """An address that is not ours gives the error of a range of ports that is used up."""
-    with running(upstream, "--source", "192.0.2.1") as proxy, Client(proxy) as client:
-        assert client.request("/").status == 502
-        assert client.request("/").status == 502
-        done = proxy.stop()
-    assert done["errors"]["upstream"]["address_exhausted"] == 2
-    assert done["first_exhausted_ns"] > 0
-    assert done["opened"] == 0
-
-
-def test_a_silent_upstream(upstream: Upstream) -> None:
-    upstream.script = lambda _: [Step("hold", seconds=TIMEOUT_S)]
-    with running(upstream, "--read-timeout", "0.1") as proxy, Client(proxy) as client:
-        assert client.request("/").status == 504
-        assert proxy.stop()["errors"]["upstream"]["timeout"] == 1
 
 
 @pytest.mark.parametrize(
@@ -441,53 +324,7 @@ def test_a_client_that_has_closed_its_side_gets_what_comes_in_time() -> None:
         assert (response.content, response.fields[b"connection"]) == (b"hello", b"close")
 
 
-def test_an_idle_client_is_let_go(upstream: Upstream) -> None:
-    with running(upstream, "--idle-timeout", "0.5") as proxy, Client(proxy) as client:
-        client.request("/")
-        assert client.ended()
-
-
 # The pool, seen from outside.
-
-
-def test_connections_are_kept(upstream: Upstream) -> None:
-    before = upstream.connections
-    with running(upstream) as proxy:
-        for _ in range(5):
-            with Client(proxy) as client:
-                client.request("/")
-                client.request("/")
-        done = proxy.stop()
-    assert upstream.connections - before == 1
-    assert (done["accepted"], done["requests"], done["opened"], done["reused"]) == (5, 10, 1, 9)
-
-
-def test_connections_have_a_longest_life(upstream: Upstream) -> None:
-    before = upstream.connections
-    with running(upstream, "--requests-per-connection", "3") as proxy, Client(proxy) as client:
-        for _ in range(7):
-            client.request("/")
-    assert upstream.connections - before == 3
-
-
-@pytest.mark.parametrize("closes_first", ["proxy", "backend"])
-@pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_short_connections(closes_first: str, version: str, upstream: Upstream) -> None:
-    """Whoever is to close first does; the backend is only asked to when it is to."""
-    upstream.script = lambda request: (
-        [*echo(request), Step("close")] if request.values(b"Connection") == [b"close"] else echo(request)
-    )
-    before = upstream.connections
-    flags = ("--mode", "short", "--closes-first", closes_first, "--upstream-http", version)
-    with running(upstream, *flags) as proxy, Client(proxy) as client:
-        for number in range(3):
-            assert client.request(f"/{number}").content == b"/%d" % number
-        done = proxy.stop()
-    assert upstream.connections - before == done["opened"] == 3
-    assert done["reused"] == done["lost"] == 0
-    assert {request.head.split(b"\r\n")[0][-3:].decode() for request in upstream.requests} == {version}
-    asked = {b"close"} if closes_first == "backend" else set()
-    assert {value for request in upstream.requests for value in request.values(b"Connection")} == asked
 
 
 def test_sources_take_turns(upstream: Upstream) -> None:

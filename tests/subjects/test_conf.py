@@ -244,3 +244,9 @@ def test_caddy_opens_no_more_than_it_has_clients_where_its_pool_holds_them(
 def test_our_proxy_is_drained_before_the_lab_kills_it() -> None:
     settings, _ = read_flags([*asyncio_proxy.flags(config(), LISTEN)])
     assert 0 < settings.drain_timeout_s < GRACE_S
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_our_proxy_speaks_http2_where_its_clients_do(version: str) -> None:
+    settings, _ = read_flags([*asyncio_proxy.flags(config(traffic=Traffic(client_http=version)), LISTEN)])
+    assert settings.http2 == (version == "2")
