@@ -82,6 +82,8 @@ class CounterReading:
     """What reading it has added to the counters: no requests of others."""
     uptime_s: int | None = None
     """For how long the server runs; None where it does not say."""
+    pid: int | None = None
+    """Which process counted; None where it does not say."""
     notes: tuple[str, ...] = ()
 
 
@@ -159,7 +161,7 @@ def differences(old: CounterReading, new: CounterReading) -> tuple[dict[CountedH
     A hop that was not there before counts from zero. One whose counters have shrunk does too: the server was
     restarted, or the hop was taken out of it and came back. Own requests are taken out.
     """
-    has_restarted = _uptime_shrank(old.uptime_s, new.uptime_s)
+    has_restarted = old.pid != new.pid or _has_shrunk(old.uptime_s, new.uptime_s)
     began_anew = has_restarted
     grown: dict[CountedHop, Counts] = {}
     for hop, counts in new.counts.items():
@@ -172,5 +174,5 @@ def differences(old: CounterReading, new: CounterReading) -> tuple[dict[CountedH
     return {hop: counts.at_least_zero() for hop, counts in grown.items()}, began_anew
 
 
-def _uptime_shrank(old_s: int | None, new_s: int | None) -> bool:
-    return old_s is not None and new_s is not None and new_s < old_s
+def _has_shrunk(old: int | None, new: int | None) -> bool:
+    return old is not None and new is not None and new < old

@@ -22,6 +22,7 @@ _PROMPT = b"\n> "
 _LARGEST_BYTES = 32 << 20
 _SHOW_STAT = "show stat -1 5 -1"
 """Of all proxies the frontends (1) and the servers (4), not the sums over backends and the listeners."""
+_PROCESS = ("Uptime_sec", "Pid")
 _ALL_SERVERS, _CLIENTS = CountedHop(Direction.OUTGOING), CountedHop(Direction.INCOMING)
 
 
@@ -56,8 +57,8 @@ class HAProxyReader:
         if isinstance(self._address, Path):
             self.close()
         counts, notes = parse_stat(stat)
-        uptime = info.get("Uptime_sec", "")
-        return CounterReading(counts, uptime_s=int(uptime) if uptime.isdigit() else None, notes=notes)
+        uptime_s, pid = (int(info[name]) if info.get(name, "").isdigit() else None for name in _PROCESS)
+        return CounterReading(counts, uptime_s=uptime_s, pid=pid, notes=notes)
 
     def close(self) -> None:
         """Close the connection."""

@@ -21,10 +21,10 @@ from bench.watch.requests.envoy import parse_stats
 from bench.watch.requests.source import SourceError
 from tests import needs
 from tests.nginx import real
+from tests.watch.requests.counted import Flow, assert_counted
 from tests.watch.requests.scripted_server import http, scripted
 
 OUTGOING, INCOMING = Direction.OUTGOING, Direction.INCOMING
-Flow = tuple[Direction, int | None, str | None, int, int, int | None]
 _PATIENCE_S = 60
 
 
@@ -265,9 +265,9 @@ def test_real_envoy(tmp_path: Path) -> None:
             assert client.getresponse().read() == b"ok"
         client.close()
         host, _, port = upstream.address.partition(":")
-        assert flows(source) == {
+        expected: set[Flow] = {
             (INCOMING, front, None, 7, 0, 1),
             (OUTGOING, int(port), host, 7, 0, upstream.accepted - before),
         }
-        assert {each[3:] for each in flows(source)} == {(0, 0, 0)}
+        assert_counted(source, expected)
         source.close()

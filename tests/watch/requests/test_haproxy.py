@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import time
@@ -44,9 +45,11 @@ def table(*rows: str) -> str:
     return COLUMNS + "".join(rows)
 
 
-def answers(stat: str, *, uptime_s: int = 10, is_new: bool = True, stopping: int = 0) -> list[bytes]:
+def answers(
+    stat: str, *, uptime_s: int = 10, pid: int = 7, is_new: bool = True, stopping: int = 0
+) -> list[bytes]:
     """Return what HAProxy answers to one look: the prompt on a new connection, its state, the table."""
-    info = f"Name: HAProxy\nVersion: 2.6.12\nPid: 7\nUptime_sec: {uptime_s}\nStopping: {stopping}\n"
+    info = f"Name: HAProxy\nVersion: 2.6.12\nPid: {pid}\nUptime_sec: {uptime_s}\nStopping: {stopping}\n"
     shown = [info.encode() + PROMPT, stat.encode() + PROMPT]
     return [PROMPT, *shown] if is_new else shown
 
@@ -137,11 +140,11 @@ def test_a_process_that_stops_is_left_for_the_one_that_took_its_place() -> None:
     script = [
         *answers(table(server("s1", 900, 4, "10.0.0.1:80")), uptime_s=500),
         *ending,
-        *answers(table(server("s1", 12, 2, "10.0.0.1:80")), uptime_s=1),
+        *answers(table(server("s1", 1200, 20, "10.0.0.1:80")), uptime_s=500, pid=8),
     ]
     with scripted(script, b"\n") as stats:
         source = requests.open_source(f"haproxy:{stats.where}")
-        assert totals(source) == [(12, 2)]
+        assert totals(source) == [(1200, 20)]
         assert "counts from zero again" in source.notes[0]
         source.close()
         assert stats.accepted == 2
@@ -173,8 +176,10 @@ def test_a_server_that_is_another(tmp_path: Path) -> None:
 
 
 @contextmanager
-def running(folder: Path, upstream: str) -> Iterator[tuple[int, int]]:
-    """Run HAProxy; yields the ports on which it takes requests and on which it tells its counters."""
+def running(
+    folder: Path, upstream: str, *arguments: str
+) -> Iterator[tuple[int, int, subprocess.Popen[bytes]]]:
+    """Run HAProxy; yields the ports on which it takes requests and tells its counters, and the process."""
     ports = []
     for _ in range(2):
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -189,15 +194,15 @@ def running(folder: Path, upstream: str) -> Iterator[tuple[int, int]]:
         f"listen app\n    bind 127.0.0.1:{front}\n    server one {upstream}\n"
     )
     program = programs.find("haproxy").path
-    with subprocess.Popen([program, "-db", "-f", config], stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen([program, *arguments, "-db", "-f", config], stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + _PATIENCE_S
             while not _listens(stats) or not (folder / "stats.sock").exists():
                 assert process.poll() is None
                 assert time.monotonic() < deadline, "HAProxy does not listen"
-            yield front, stats
+            yield front, stats, process
         finally:
-            process.kill()
+            process.terminate()
 
 
 def _listens(port: int) -> bool:
@@ -205,18 +210,26 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def request(port: int, count: int) -> None:
+    """Send requests over one connection."""
+    client = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_S)
+    for _ in range(count):
+        client.request("GET", "/")
+        assert client.getresponse().read() == b"ok"
+    client.close()
+
+
 @needs.program("haproxy")
 @pytest.mark.parametrize("over", ["a file", "tcp"])
 def test_real_haproxy(over: str, tmp_path: Path) -> None:
-    with real.serving(real.http_exchange) as upstream, running(tmp_path, upstream.address) as (front, stats):
+    with (
+        real.serving(real.http_exchange) as upstream,
+        running(tmp_path, upstream.address) as (front, stats, _),
+    ):
         where = str(tmp_path / "stats.sock") if over == "a file" else f"127.0.0.1:{stats}"
         source = requests.open_source(f"haproxy:{where}")
         before = upstream.accepted
-        client = HTTPConnection("127.0.0.1", front, timeout=_PATIENCE_S)
-        for _ in range(7):
-            client.request("GET", "/")
-            assert client.getresponse().read() == b"ok"
-        client.close()
+        request(front, 7)
         found = {each.direction: each for each in source.read()}
         host, _, port = upstream.address.partition(":")
         there = found[OUTGOING]
@@ -225,3 +238,42 @@ def test_real_haproxy(over: str, tmp_path: Path) -> None:
         assert (found[INCOMING].requests, found[INCOMING].connections) == (7, 1)
         assert [(each.requests, each.connections) for each in source.read()] == [(0, 0), (0, 0)]
         source.close()
+
+
+@needs.program("haproxy")
+@pytest.mark.parametrize("over", ["a file", "tcp"])
+def test_a_reload_of_real_haproxy(over: str, tmp_path: Path) -> None:
+    """The old process ends only once this source has left it."""
+    with (
+        real.serving(real.http_exchange) as upstream,
+        running(tmp_path, upstream.address, "-W") as (front, stats, master),
+    ):
+        where = str(tmp_path / "stats.sock") if over == "a file" else f"127.0.0.1:{stats}"
+        source = requests.open_source(f"haproxy:{where}")
+        request(front, 5)
+        assert {each.requests for each in source.read()} == {5}
+        old = workers(master.pid)
+        deadline = time.monotonic() + _PATIENCE_S
+        while workers(master.pid) & old:
+            assert time.monotonic() < deadline, "HAProxy does not reload"
+            if workers(master.pid) == old:
+                master.send_signal(signal.SIGUSR2)  # it may miss one while it starts
+            source.read()
+            time.sleep(0.2)
+        counted: set[int] = set()
+        while not counted or counts_anew(source):
+            assert time.monotonic() < deadline, "HAProxy does not stop to reload"
+            request(front, 3)
+            counted = {each.requests for each in source.read()}
+        assert counted == {3}
+        source.close()
+
+
+def counts_anew(source: RequestSource) -> bool:
+    """Return whether the last read was the first one of a new process."""
+    return any("counts from zero" in note for note in source.notes)
+
+
+def workers(pid: int) -> set[str]:
+    """Return the processes below a master."""
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
