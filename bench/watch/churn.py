@@ -20,8 +20,8 @@ WASTEFUL_PER_S = 5.0
 """Fewer new connections a second hold at most 300 ports for their 60 s, 1 % of the range that Linux gives."""
 WASTEFUL_SHARE = 0.1
 """Of the ports, where the range is narrow: a fifth of the way to its half, where connect() slows down."""
-REUSED_FROM = 1.5
-"""Requests per connection from which some were kept: 1.0 is none, and counts may be off a little."""
+REUSED_FROM = 1.1
+"""Requests per connection from which some were kept: two counts of 1.0 differ by less."""
 WELL_KEPT = 20
 """Requests per connection from which a new connection costs them less than a twentieth each: a pool that
 renews its connections after a hundred requests is none that is too small."""
@@ -100,7 +100,8 @@ def churn(group: HopGroup, host: HostState) -> WatchFinding | None:
 
 def health_checks(group: HopGroup) -> WatchFinding | None:
     """Return that the few connections of a hop come regularly and end at once, as health checks do."""
-    if not _FEWEST_CHECKS <= group.total.opened <= _MOST_CHECKS_PER_S * group.seconds * len(group.hops):
+    most = (_MOST_CHECKS_PER_S * group.seconds + 1) * len(group.hops)
+    if not _FEWEST_CHECKS <= group.total.opened <= most:
         return None
     opened = [flow.opened for flow in group.flows]
     lifetimes = group.total.lifetimes_s

@@ -37,6 +37,8 @@ class HopEvidence:
     """What named sources counted for this hop."""
     opened_on_host: int = 0
     """Connections that the kernel counted in this direction, of all hops."""
+    keeps_traces: bool = False
+    """It was sampled, and each connection that this host closed first came to TIME_WAIT."""
 
     @cached_property
     def seconds(self) -> float:
@@ -56,7 +58,7 @@ class HopEvidence:
     @cached_property
     def closes_first(self) -> Closer:
         """Return which end closes first."""
-        return closer(self.total, is_exact=self.is_exact)
+        return closer(self.total, keeps_traces=self.keeps_traces)
 
     @cached_property
     def young(self) -> int:
@@ -167,7 +169,7 @@ class HopGroup:
     @cached_property
     def closes_first(self) -> Closer:
         """Return which end closes first."""
-        return closer(self.total, is_exact=self.is_exact)
+        return closer(self.total, keeps_traces=self.first.keeps_traces)
 
     @property
     def counts_all(self) -> bool:
@@ -259,6 +261,7 @@ def collect(snapshots: Sequence[Snapshot]) -> tuple[HopEvidence, ...]:
     durations = tuple(snapshot.duration_s for snapshot in snapshots)
     moments_s = tuple(snapshot.t_s for snapshot in snapshots)
     is_exact = all(snapshot.source is Source.EXACT for snapshot in snapshots)
+    keeps = keeps_traces(snapshots)
     nothing = HopState()
     requests = [snapshot.requests for snapshot in snapshots]
     opened_on_host = {
@@ -278,8 +281,17 @@ def collect(snapshots: Sequence[Snapshot]) -> tuple[HopEvidence, ...]:
             if any(requests)
             else no_requests,
             opened_on_host[hop.direction],
+            keeps,
         )
         for hop, row in rows.items()
+    )
+
+
+def keeps_traces(snapshots: Iterable[Snapshot]) -> bool:
+    """Return whether dumps were taken, and each connection that this host closed first came to TIME_WAIT."""
+    return all(
+        snapshot.source is Source.SAMPLED and not snapshot.host_flow.time_wait_overflows
+        for snapshot in snapshots
     )
 
 

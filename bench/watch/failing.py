@@ -29,8 +29,8 @@ _FAILED_SHARE = 0.01
 """Of the connects: one of a hundred is what users notice."""
 _FEWEST_LEAKED = 5
 """Fewer sockets in CLOSE_WAIT are a pool that has not looked at them yet."""
-_PARTS = 4
-"""Of the time: what rises in each of them is no single event."""
+_FEWEST_RISES = 3
+"""What rises so often is no single event."""
 _NEVER_CLOSED = 0.8
 """Of what CLOSE_WAIT grew by: so much has to come on top of all connections, not out of the established.
 
@@ -110,7 +110,7 @@ def leak(group: HopGroup) -> WatchFinding | None:
     held = [open_now + ended for open_now, ended in zip(group.established, waiting, strict=True)]
     if grown < _FEWEST_LEAKED or not _keeps_rising(waiting) or held[-1] - held[0] < _NEVER_CLOSED * grown:
         return None
-    is_sure = len(waiting) > 2 * _PARTS
+    is_sure = len(waiting) > 2 * _FEWEST_RISES
     per_s = grown / max(sum(group.first.durations_s[1:]), 1e-3)
     return WatchFinding(
         Pattern.LEAK,
@@ -129,11 +129,11 @@ def leak(group: HopGroup) -> WatchFinding | None:
 
 
 def _keeps_rising(counts: Sequence[int]) -> bool:
-    """Return whether counts never fall, and rise in each part of the time."""
-    parts = min(_PARTS, len(counts) - 1)
-    marks = [counts[at * (len(counts) - 1) // parts] for at in range(parts + 1)] if parts else []
-    is_rising = all(earlier < later for earlier, later in pairwise(marks))
-    return parts >= 2 and is_rising and all(earlier <= later for earlier, later in pairwise(counts))
+    """Return whether counts never fall, and rise several times, in both halves of the time."""
+    steps = [later - earlier for earlier, later in pairwise(counts)]
+    rises = [at for at, step in enumerate(steps) if step > 0]
+    is_throughout = len(rises) >= _FEWEST_RISES and rises[0] < len(steps) / 2 <= rises[-1]
+    return is_throughout and min(steps) >= 0
 
 
 def failed_connects(group: HopGroup, attempt_fails: int) -> WatchFinding | None:

@@ -60,14 +60,14 @@ def total(flows: Iterable[HopFlow]) -> HopFlow:
     )
 
 
-def closer(flow: HopFlow, *, is_exact: bool) -> Closer:
+def closer(flow: HopFlow, *, keeps_traces: bool) -> Closer:
     """Return which end closes first.
 
-    What this host closes first stays in its TIME_WAIT and is seen there. So what a sampled watch saw vanish
-    was ended by the peer, or by a reset.
+    What this host closes first stays in its TIME_WAIT, and is seen there by dumps. So, where those keep
+    traces, what they saw vanish was ended by the peer, or by a reset.
     """
     here = flow.closed_here + flow.reset_here
-    there = flow.closed_there + flow.reset_there + (0 if is_exact else flow.ended_unknown)
+    there = flow.closed_there + flow.reset_there + (flow.ended_unknown if keeps_traces else 0)
     known = here + there
     if not known:
         return Closer.UNKNOWN

@@ -267,6 +267,8 @@ def _past_half(found: Forecast) -> Iterator[str]:
     yield f"{_taken(found)}, more than half: connect() looks through the rest port by port, and is slow."
     if found.end_in_s is not None:
         yield f"At this rate all are taken in {seconds(found.end_in_s)}."
+    if not found.freed_per_s:
+        return
     frees = units.rate(found.freed_per_s)
     yield f"The rate may fall to the {frees} that TIME_WAIT frees: then they never run out."
 

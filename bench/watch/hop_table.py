@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.watch.evidence import keeps_traces
 from bench.watch.flows import Closer, closer, total
 from bench.watch.model import Direction, HopFlow, HopState, PeerHop, RequestFlow, Snapshot, Source
 
@@ -66,11 +67,11 @@ def summarize(snapshots: Sequence[Snapshot], span_s: float = SPAN_S) -> tuple[Ho
     sums = {hop: total(parts) for hop, parts in flows.items()}
     requests = _per_hop(recent, sums)
     history = _history(snapshots[-HISTORY:])
-    is_exact = all(each.source is Source.EXACT for each in recent)
+    keeps = keeps_traces(recent)
     may_miss = {direction: _may_miss(recent, direction) for direction in Direction}
     rows = []
     for hop, flow in sums.items():
-        last, closes = states.get(hop), closer(flow, is_exact=is_exact)
+        last, closes = states.get(hop), closer(flow, keeps_traces=keeps)
         counted = requests.get(hop)
         rows.append(
             HopRow(

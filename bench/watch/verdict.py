@@ -73,7 +73,7 @@ class Seen:
         parts = [
             f"{units.count(self.hops)} hops" if self.hops != 1 else "1 hop",
             f"{units.count(self.established)} established connections",
-            f"{opened} opened",
+            f"{opened} opened or accepted",
         ]
         if self.requests_per_s is not None:
             parts.append(f"{units.rate(self.requests_per_s).removesuffix('/s')} requests/s")

@@ -563,6 +563,18 @@ def test_requests_of_connections_that_were_not_all_seen_prove_nothing() -> None:
     assert (found.pattern, found.certainty) == (Pattern.SHORT_CONNECTIONS, Certainty.LIKELY)
 
 
+@pytest.mark.parametrize(
+    ("overflows", "closes_first"), [(None, Closer.THERE), (0, Closer.THERE), (5, Closer.HERE)]
+)
+def test_what_vanishes_was_ended_by_the_peer_unless_time_wait_is_full(
+    overflows: int | None, closes_first: Closer
+) -> None:
+    flow = HopFlow(opened=100, closed_here=5, ended_unknown=95)
+    row = Row((made_up.hop(UPSTREAM, flow),), HostFlow(active_opens=100, time_wait_overflows=overflows))
+    found = {each.pattern: each for each in verdict([row] * 5, Source.SAMPLED).faults}
+    assert found[Pattern.SHORT_CONNECTIONS].closes_first is closes_first
+
+
 def test_connects_that_no_dump_shows_and_that_fail_are_told_of_the_host() -> None:
     rows = host(HostFlow(active_opens=20, attempt_fails=20))
     (found,) = verdict(rows, Source.SAMPLED).faults

@@ -15,7 +15,7 @@ def test_a_hop_that_will_run_out_of_ports() -> None:
     text = format_verdict(judge(made_up.watched(made_up.short(UPSTREAM, 1000, 5))), width=200)
     assert text == (
         "to 10.0.0.2:8080: short connections.\n"
-        "Seen in 5 s: 1 hop, 0 established connections, 1,000 connections/s opened.\n"
+        "Seen in 5 s: 1 hop, 0 established connections, 1,000 connections/s opened or accepted.\n"
         "\n"
         "1. to 10.0.0.2:8080: short connections (soon, likely)\n"
         "   1,000 connections/s are opened for one request or few, and closed again.\n"
@@ -30,10 +30,10 @@ def test_a_hop_that_will_run_out_of_ports() -> None:
 
 
 def test_nothing_is_said_of_what_wastes_nothing() -> None:
-    text = format_verdict(judge(made_up.watched(made_up.kept(UPSTREAM, 32, 10))))
+    text = format_verdict(judge(made_up.watched(made_up.kept(UPSTREAM, 32, 10))), width=200)
     assert text == (
         "nothing here wastes connections.\n"
-        "Seen in 10 s: 1 hop, 32 established connections, 0.0 connections/s opened.\n"
+        "Seen in 10 s: 1 hop, 32 established connections, 0.0 connections/s opened or accepted.\n"
     )
 
 

@@ -1,0 +1,169 @@
+"""Labs with real sockets: in each known pattern the watch says so, and in healthy ones it says nothing.
+
+All labs of a table run at once and are watched both ways; each is then judged by the port of its server.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import replace
+
+import pytest
+
+from bench.watch.exact import ExactWatch
+from bench.watch.finding import Pattern
+from bench.watch.flows import Closer
+from bench.watch.forecast import Outlook
+from bench.watch.model import Direction, HostFlow, Snapshot, Source
+from bench.watch.sampled import SampledWatch
+from bench.watch.scope import open_scope
+from bench.watch.verdict import NOTHING, WatchVerdict, judge
+from tests import needs
+from tests.watch.labs import traffic
+from tests.watch.labs.traffic import Behaviour, Clients
+
+pytestmark = [pytest.mark.long, needs.on_linux]
+
+WATCHED_S = 8.0
+EVERY_S = 0.5
+
+Labs = Mapping[str, tuple[Behaviour, Clients]]
+Watched = dict[Source, dict[str, list[Snapshot]]]
+
+PATTERNS: Labs = {
+    "short, this host closes": (traffic.keeps, traffic.short(60)),
+    "short, the server closes": (traffic.closes, traffic.short_for_server(60)),
+    "a pool that is too small": (traffic.keeps_slowly, traffic.small_pool(idle=4, workers=24)),
+    "clients without keep-alive": (traffic.keeps, traffic.short(40)),
+    "a leak": (traffic.closes, traffic.leaks(10)),
+    "idle race": (traffic.forgets_idle, traffic.idles_between(4, 1.5)),
+    "health checks": (traffic.keeps, traffic.short(1)),
+}
+HEALTHY: Labs = {
+    "kept connections": (traffic.keeps, traffic.kept(16, 100)),
+    "few long ones": (traffic.keeps, traffic.at_rest(3)),
+    "websockets that come in": (traffic.keeps, traffic.opens(200, 20)),
+    "a slow trickle": (traffic.keeps, traffic.kept(2, 2)),
+    "a deploy that restarts once": (traffic.keeps, traffic.restarts_once(100, 3.0)),
+    "a batch job every two seconds": (traffic.keeps, traffic.batches(6, 2.0)),
+    "one batch of many": (traffic.keeps, traffic.batches(100, 60.0)),
+    "health checks": (traffic.keeps, traffic.short(0.5)),
+    "low traffic without keep-alive": (traffic.keeps, traffic.short(2)),
+    "the same, the server closes": (traffic.closes, traffic.short_for_server(2)),
+    "a database pool": (traffic.keeps, traffic.together(traffic.at_rest(20), traffic.kept(5, 20))),
+    "a pool that renews its connections": (traffic.keeps, traffic.kept(8, 100, limit=100)),
+    "server-sent events": (traffic.pushes, traffic.at_rest(10)),
+    "a pool that fills": (traffic.keeps, traffic.together(traffic.opens(60, 30), traffic.kept(4, 20))),
+    "a pool that shrinks": (traffic.keeps, traffic.shrinks(40, 10)),
+    "clients that come once": (traffic.keeps, traffic.once_each(50)),
+    "uploads in pieces": (traffic.keeps, traffic.uploads(5)),
+    "a server that ends idle connections": (traffic.ends_idle, traffic.at_rest(20)),
+    "slow answers on kept connections": (traffic.keeps_slowly, traffic.kept(10, 40)),
+    "long connections and a few short ones": (
+        traffic.keeps,
+        traffic.together(traffic.at_rest(50), traffic.short(1)),
+    ),
+    "a connection at rest": (traffic.keeps, traffic.at_rest(1)),
+}
+
+
+def watch(labs: Labs) -> Watched:
+    """Run labs, watch them both ways, and return the snapshots of each, by the port of its server.
+
+    The host's counters are left out: they count what other tests do, too.
+    """
+    with ExitStack() as stack:
+        ports = dict(zip(labs, stack.enter_context(traffic.running(list(labs.values()))), strict=True))
+        scope = stack.enter_context(open_scope())
+        watches = [stack.enter_context(closing(kind(scope))) for kind in (SampledWatch, ExactWatch)]
+        seen: list[list[Snapshot]] = [[], []]
+        due = time.monotonic()
+        while len(seen[0]) < WATCHED_S / EVERY_S:
+            due += EVERY_S
+            time.sleep(max(0.0, due - time.monotonic()))
+            for one, into in zip(watches, seen, strict=True):
+                into.append(one.snapshot())
+    return {
+        source: {name: [_only(each, port) for each in snapshots] for name, port in ports.items()}
+        for source, snapshots in zip(Source, seen, strict=True)
+    }
+
+
+def _only(snapshot: Snapshot, port: int) -> Snapshot:
+    hops = tuple(each for each in snapshot.hops if each.hop.port == port)
+    return replace(snapshot, hops=hops, host_flow=HostFlow())
+
+
+@pytest.fixture(scope="module")
+def patterns() -> Watched:
+    return watch(PATTERNS)
+
+
+@pytest.fixture(scope="module")
+def healthy() -> Watched:
+    return watch(HEALTHY)
+
+
+def verdict(watched: Watched, source: Source, name: str, direction: Direction | None = None) -> WatchVerdict:
+    """Return the verdict on one lab; with `direction` as if its other end were on another host."""
+    snapshots = watched[source][name]
+    if any(each.source is not source for each in snapshots):
+        needs.skip("the kernel's events", "root, and a kernel with tracefs")
+    if direction is not None:
+        snapshots = [
+            replace(each, hops=tuple(hop for hop in each.hops if hop.hop.direction is direction))
+            for each in snapshots
+        ]
+    return judge(snapshots)
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize(
+    ("name", "pattern", "closes_first"),
+    [
+        ("short, this host closes", Pattern.SHORT_CONNECTIONS, Closer.HERE),
+        ("short, the server closes", Pattern.SHORT_CONNECTIONS, Closer.THERE),
+        ("a pool that is too small", Pattern.SMALL_POOL, Closer.HERE),
+        ("a leak", Pattern.LEAK, Closer.THERE),
+    ],
+)
+def test_the_pattern_of_a_lab_is_recognised(
+    patterns: Watched, source: Source, name: str, pattern: Pattern, closes_first: Closer
+) -> None:
+    (found,) = verdict(patterns, source, name).faults
+    assert (found.pattern, found.closes_first) == (pattern, closes_first)
+
+
+@pytest.mark.parametrize("source", Source)
+def test_clients_without_keep_alive_are_recognised_by_the_server(patterns: Watched, source: Source) -> None:
+    (found,) = verdict(patterns, source, "clients without keep-alive", Direction.INCOMING).faults
+    assert (found.pattern, found.closes_first) == (Pattern.SHORT_CLIENTS, Closer.THERE)
+
+
+def test_the_idle_race_is_recognised_by_its_resets(patterns: Watched) -> None:
+    (found,) = verdict(patterns, Source.EXACT, "idle race", Direction.OUTGOING).faults
+    assert found.pattern is Pattern.IDLE_RACE
+
+
+@pytest.mark.parametrize("source", Source)
+def test_loopback_hides_what_ports_would_do(patterns: Watched, source: Source) -> None:
+    (found,) = verdict(patterns, source, "short, this host closes").faults
+    assert found.forecast is not None
+    assert found.forecast.outlook is Outlook.REUSED
+
+
+@pytest.mark.parametrize("source", Source)
+def test_health_checks_are_no_fault(patterns: Watched, source: Source) -> None:
+    (found,) = verdict(patterns, source, "health checks", Direction.OUTGOING).findings
+    assert (found.pattern, found.is_fault) == (Pattern.HEALTH_CHECKS, False)
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_healthy_lab_is_left_in_peace(healthy: Watched, source: Source, name: str) -> None:
+    # Clients with an address each are many for the server only: who opens all of them is one here.
+    for direction in (Direction.INCOMING,) if name == "clients that come once" else (None, *Direction):
+        found = verdict(healthy, source, name, direction)
+        assert (found.faults, found.headline) == ((), NOTHING)
