@@ -60,7 +60,6 @@ class Connections(Columns):
     """Sockets that have a peer and are not in TIME_WAIT, in the order of their tuples."""
 
     tuples: U64
-    other_ends: U64
     state: NDArray[np.uint8]
     inode: NDArray[np.uint32]
     """What processes call them; 0 where none holds it."""

@@ -93,20 +93,39 @@ class _Placed:
 
 
 @dataclass(slots=True)
-class _Waiting:
-    """What has been read of the sockets in TIME_WAIT."""
+class _Parts:
+    """What has been read of a dump, buffer by buffer; of rows only those are kept that came lately."""
 
     places: list[Places] = field(default_factory=list)
     hops: list[HopColumns] = field(default_factory=list)
     late: list[SocketColumns] = field(default_factory=list)
     came_ms: list[NDArray[np.float64]] = field(default_factory=list)
+    connections: list[Connections] = field(default_factory=list)
+    addresses: list[U64] = field(default_factory=list)
 
-    def add(self, placed: _Placed, came_ms: NDArray[np.float64], since_ms: float) -> None:
+    def add_waiting(self, placed: _Placed, came_ms: NDArray[np.float64], since_ms: float) -> None:
         self.places.append(count_places(placed.place, placed.hop, None, placed.in_range))
         self.hops.append(placed.hops())
         is_late = came_ms > since_ms
         self.late.append(placed.sockets.take(is_late))
         self.came_ms.append(came_ms[is_late])
+
+    def add_connections(self, placed: _Placed, seen_ms: float, is_born: bool) -> None:
+        sockets, count = placed.sockets, len(placed.hop)
+        self.hops.append(placed.hops())
+        self.addresses.append(np.unique(sockets.local))
+        self.connections.append(
+            Connections(
+                sockets.tuples,
+                sockets.state.copy(),
+                sockets.inode,
+                placed.place,
+                placed.hop,
+                placed.in_range,
+                seen_ms=np.full(count, seen_ms),
+                is_born=np.full(count, is_born),
+            )
+        )
 
 
 def read_dump(
@@ -123,28 +142,29 @@ def read_dump(
     since_ms = start_ms - _KEPT_MS
     if before is not None:
         since_ms = min(since_ms, before.start_ms - MARGIN_MS)
-    nothing = socket_columns(np.zeros((0, ROW_WORDS), np.uint32))
-    live, waiting = [nothing], _Waiting()
-    waiting.add(_place(nothing, known), np.zeros(0), since_ms)
+    parts, nothing = _Parts(), _place(socket_columns(np.zeros((0, ROW_WORDS), np.uint32)), known)
+    parts.add_waiting(nothing, np.zeros(0), since_ms)
+    parts.add_connections(nothing, start_ms, is_born=False)
     for rows in buffers:
         now_ms = clock_ms()
         sockets = socket_columns(rows)
         is_waiting = sockets.state == TIME_WAIT
         if not is_waiting.all():
-            live.append(sockets.take(~is_waiting))
+            alive = _place(sockets.take(~is_waiting), known)
+            parts.add_connections(alive, start_ms, is_born=before is not None)
             sockets = sockets.take(is_waiting)
         if len(sockets):
-            waiting.add(_place(sockets, known), now_ms - _STAYS_MS + sockets.stays_ms, since_ms)
+            parts.add_waiting(_place(sockets, known), now_ms - _STAYS_MS + sockets.stays_ms, since_ms)
     end_ms = clock_ms()
-    late, alive = concatenated(waiting.late), concatenated(live)
-    known.add_addresses(np.unique(np.concatenate((late.local, alive.local))))
-    arrivals, hops_beyond = _arrivals(late, np.concatenate(waiting.came_ms), known, before)
-    connections, hops_alive = _connections(alive, known, before, start_ms)
+    late = concatenated(parts.late)
+    known.add_addresses(np.unique(np.concatenate((late.local, *parts.addresses))))
+    arrivals, hops_beyond = _arrivals(late, np.concatenate(parts.came_ms), known, before)
+    connections = _known_again(concatenated(parts.connections), before)
     # What ended while the dump went on may have shown twice; its end is what counts.
     ended = arrivals.take(arrivals.came_ms >= start_ms).tuples
     connections = connections.take(~matches(ended, connections.tuples)[1])
-    waits = merge_places(waiting.places)
-    hops = unique_hops([*waiting.hops, hops_beyond, hops_alive])
+    waits = merge_places(parts.places)
+    hops = unique_hops([*parts.hops, hops_beyond, *([] if before is None else [before.hops])])
     named = np.unique(np.concatenate((waits.hop, connections.hop, arrivals.hop, arrivals.other_hop)))
     return Dump(start_ms, end_ms, connections, waits, arrivals, hops.take(matches(named, hops.hop)[1]))
 
@@ -178,32 +198,16 @@ def _arrivals(
     return found, beyond.take(is_both_here)
 
 
-def _connections(
-    sockets: SocketColumns, known: KnownPorts, before: Dump | None, now_ms: float
-) -> tuple[Connections, HopColumns]:
-    """Return the connections with their hops; those that the last dump showed keep what was known of them."""
-    tuples, order = np.unique(sockets.tuples, return_index=True)
-    placed = _place(sockets.take(order), known)
-    hops = placed.hops()
-    found = Connections(
-        tuples,
-        placed.sockets.other_ends,
-        placed.sockets.state,
-        placed.sockets.inode,
-        placed.place,
-        placed.hop,
-        placed.in_range,
-        seen_ms=np.full(len(tuples), now_ms),
-        is_born=np.full(len(tuples), before is not None),
-    )
-    if before is None or not len(before.connections):
-        return found, hops
-    old = before.connections
-    at, was_there = matches(old.tuples, tuples)
-    was_there &= is_same(old.inode[at], found.inode)
-    for name in ("place", "hop", "in_range", "seen_ms", "is_born"):
-        getattr(found, name)[was_there] = getattr(old, name)[at[was_there]]
-    return found, unique_hops([hops, before.hops])
+def _known_again(connections: Connections, before: Dump | None) -> Connections:
+    """Return connections in order; those that the last dump showed keep what was known of them."""
+    found = connections.take(np.unique(connections.tuples, return_index=True)[1])
+    if before is not None and len(before.connections):
+        old = before.connections
+        at, was_there = matches(old.tuples, found.tuples)
+        was_there &= is_same(old.inode[at], found.inode)
+        for name in ("place", "hop", "in_range", "seen_ms", "is_born"):
+            getattr(found, name)[was_there] = getattr(old, name)[at[was_there]]
+    return found
 
 
 def is_same(before: NDArray[np.uint32], now: NDArray[np.uint32]) -> Mask:

@@ -92,6 +92,12 @@ TO = "to 10.0.0.2:80"
             id="its port is used again",
         ),
         pytest.param(
+            [is_(FIN_WAIT2, 0)],
+            [waiting(ME, PEER, 1500), is_(ESTABLISHED, 8)],
+            {TO: {"opened": 1, "closed_here": 1}},
+            id="its port is used again, and no process held it",
+        ),
+        pytest.param(
             [is_(ESTABLISHED)],
             [is_(ESTABLISHED, 8)],
             {TO: {"opened": 1, "uncertain": 1}},
@@ -158,6 +164,30 @@ def test_where_both_ends_are_here_each_says_what_the_other_did(
     first: list[bytes], second: list[bytes], expected: dict[str, dict[str, int]]
 ) -> None:
     assert changes(first, second, listens=8080) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "came"),
+    [
+        pytest.param([], [waiting(ME, PEER, 100)], 1, id="to wait a minute"),
+        pytest.param([], [is_(FIN_WAIT2, 0)], 1, id="to wait for the peer's FIN"),
+        pytest.param([], [is_(FIN_WAIT2, 7)], 0, id="a process waits for the peer's FIN"),
+        pytest.param([is_(FIN_WAIT2, 0)], [waiting(ME, PEER, 100)], 0, id="from one to the other"),
+        pytest.param([is_(FIN_WAIT2, 0)], [], 0, id="the peer's FIN never came"),
+    ],
+)
+def test_the_kernel_counts_a_socket_once_when_it_begins_to_wait(
+    first: list[bytes], second: list[bytes], came: int
+) -> None:
+    before = look(*first, at_s=100)
+    assert difference(before, look(*second, before=before, at_s=102)).came == came
+
+
+def test_another_connection_with_the_same_ports_has_an_age_of_its_own() -> None:
+    first = look(is_(ESTABLISHED, 7), at_s=100)
+    second = look(is_(ESTABLISHED, 7), before=first, at_s=101)
+    third = look(is_(ESTABLISHED, 8), before=second, at_s=102)
+    assert [each.connections.seen_ms.tolist() for each in (second, third)] == [[100_000], [102_000]]
 
 
 def test_lifetimes_are_known_of_connections_whose_birth_was_seen() -> None:

@@ -13,6 +13,8 @@ import pytest
 
 from bench.errors import BenchError, LabError, PlanError
 from bench.watch import containers, processes
+from bench.watch import scope as scope_module
+from bench.watch.attribution import Attribution
 from bench.watch.processes import Family, family_of_pid, held_sockets
 from bench.watch.scope import open_scope
 from tests import needs
@@ -215,3 +217,23 @@ def test_the_second_runtime_may_know_what_the_first_does_not(
 )
 def test_control_groups_are_named_after_containers(group: str, is_it: bool) -> None:
     assert bool(containers.in_group("0123456789ab").search(group)) == is_it
+
+
+# -- an ordinary user
+
+
+@needs.unless(not os.access("/proc/1/fd", os.R_OK), "an ordinary user", "run the tests as one")
+def test_of_a_process_of_root_an_ordinary_user_sees_less_and_is_told_so() -> None:
+    with open_scope(pid=1) as scope:
+        assert scope.netns_inode == os.stat("/proc/self/ns/net").st_ino
+        whose = Attribution(scope)
+        whose.read_processes()
+        (note,) = whose.notes
+    assert "their open files may not be read" in note
+    assert "root would tell them apart" in note
+
+
+@needs.unless(os.geteuid() != 0, "an ordinary user", "run the tests as one")
+def test_an_ordinary_user_enters_no_namespace_of_others() -> None:
+    with pytest.raises(LabError, match=r"--netns x: only root may enter another network"):
+        scope_module._enter(Path("/proc/self/ns/net"), 0, "--netns x")
