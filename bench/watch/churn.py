@@ -109,7 +109,8 @@ def health_checks(group: HopGroup) -> WatchFinding | None:
     gaps = [later - earlier for earlier, later in pairwise(at)]
     if (
         len(at) < _FEWEST_CHECKS
-        or max(gaps) > 1.5 * min(gaps) + max(group.first.durations_s)
+        # When within its interval each came is not known: a gap is off by as much as one at either end.
+        or max(gaps) > 1.5 * min(gaps) + 2 * max(group.first.durations_s)
         or max(group.established) > 2 * len(group.hops)
         or max(lifetimes, default=0.0) > _CHECK_S
     ):

@@ -138,7 +138,7 @@ def judge(
     recent = [each for each in snapshots if each.t_s > snapshots[-1].t_s - RECENT_S]
     groups, slow = group(collect(recent)), {each.key: each for each in group(collect(_slow(snapshots)))}
     found = [finding for each in groups for finding in _of_group(each, slow.get(each.key, each), recent)]
-    found = list(_without_far_ends(found))
+    found = list(_without_far_ends(found, [hop.hop for each in groups for hop in each.hops]))
     found += _of_host(recent, found, is_whole_host=is_whole_host)
     placed = (_with_configuration(each, configured) for each in found)
     notes = _latest(note for snapshot in recent for note in snapshot.notes)
@@ -198,13 +198,12 @@ def _of_group(group: HopGroup, slow: HopGroup, recent: Sequence[Snapshot]) -> It
     yield from found
 
 
-def _without_far_ends(findings: Sequence[WatchFinding]) -> Iterator[WatchFinding]:
+def _without_far_ends(findings: Sequence[WatchFinding], hops: Sequence[PeerHop]) -> Iterator[WatchFinding]:
     """Yield the findings but for those of an incoming hop whose other end is on this host, too.
 
-    Both ends of such a connection are hops; the end that opened it has the finding.
+    Both ends of such a connection are among `hops`; the one that opened it is judged.
     """
-    opened = [hop for each in findings for hop in each.hops if hop.direction is Direction.OUTGOING]
-    near = set(map(_both_ends, opened))
+    near = {_both_ends(hop) for hop in hops if hop.direction is Direction.OUTGOING}
     for each in findings:
         is_far = bool(each.hops) and all(
             hop.direction is Direction.INCOMING and _both_ends(hop) in near for hop in each.hops

@@ -12,6 +12,8 @@ from dataclasses import replace
 
 import pytest
 
+from bench.lab import syscalls, veth
+from bench.lab.hosts import Host
 from bench.watch.exact import ExactWatch
 from bench.watch.finding import Pattern
 from bench.watch.flows import Closer
@@ -35,7 +37,7 @@ Watched = dict[Source, dict[str, list[Snapshot]]]
 PATTERNS: Labs = {
     "short, this host closes": (traffic.keeps, traffic.short(60)),
     "short, the server closes": (traffic.closes, traffic.short_for_server(60)),
-    "a pool that is too small": (traffic.keeps_slowly, traffic.small_pool(idle=4, workers=24)),
+    "a pool that is too small": (traffic.keeps_slowly, traffic.small_pool(idle=2, workers=24)),
     "clients without keep-alive": (traffic.keeps, traffic.short(40)),
     "a leak": (traffic.closes, traffic.leaks(10)),
     "idle race": (traffic.forgets_idle, traffic.idles_between(4, 1.5)),
@@ -96,14 +98,24 @@ def _only(snapshot: Snapshot, port: int) -> Snapshot:
     return replace(snapshot, hops=hops, host_flow=HostFlow())
 
 
+def alone(labs: Labs) -> Watched:
+    """Do the same in a network namespace of its own, where that is allowed, without the sockets of others."""
+    if not syscalls.may_make_namespaces():
+        return watch(labs)
+    with closing(Host("labs", [], [])) as host:
+        host.call(syscalls.unshare, syscalls.CLONE_NEWNET)
+        host.call(veth.configure, [])
+        return host.call(watch, labs)
+
+
 @pytest.fixture(scope="module")
 def patterns() -> Watched:
-    return watch(PATTERNS)
+    return alone(PATTERNS)
 
 
 @pytest.fixture(scope="module")
 def healthy() -> Watched:
-    return watch(HEALTHY)
+    return alone(HEALTHY)
 
 
 def verdict(watched: Watched, source: Source, name: str, direction: Direction | None = None) -> WatchVerdict:
