@@ -14,7 +14,7 @@ from textual.widgets import DataTable, Input, Static
 
 from bench.report.watch import live_table, words
 from bench.report.watch.live_table import Order
-from bench.report.watch.live_verdict import condense
+from bench.report.watch.live_verdict import LineKind, condense
 from bench.watch import verdict_text
 from bench.watch.finding import Urgency
 from bench.watch.hop_table import HopRow
@@ -48,12 +48,11 @@ class WatchView(App[None]):
     ENABLE_COMMAND_PALETTE = False
     CSS = f"""
     Screen {{ layout: vertical; }}
-    #title {{ height: 1; text-style: reverse; }}
+    #title, #keys {{ height: 1; background: $foreground; color: $background; }}
     #top {{ height: auto; max-height: {_VERDICT_LINES}; scrollbar-size-vertical: 1; }}
     #hops {{ height: 1fr; scrollbar-size: 1 1; }}
-    #detail {{ height: 2; color: $text-muted; }}
+    #detail {{ height: 3; color: $text-muted; }}
     #text {{ height: 1; border: none; padding: 0; display: none; }}
-    #keys {{ height: 1; text-style: reverse; }}
     .whole #top {{ height: 1fr; max-height: 100%; }}
     .whole #hops, .whole #detail {{ display: none; }}
     """
@@ -184,13 +183,17 @@ class WatchView(App[None]):
 
     def _draw_verdict(self, look: Look) -> None:
         width = max(live_table.NARROWEST, self._width) - 1
-        if self.screen.has_class("whole"):
-            lines = list(verdict_text.lines(look.verdict, width))
-        else:
-            lines = condense(look.verdict, width, _VERDICT_LINES)
         faults = look.verdict.faults
-        text = Text("\n".join(map(printable_line, lines)), no_wrap=True, overflow="ellipsis")
-        text.stylize(_STYLES.get(faults[0].urgency, "bold") if faults else "bold green", 0, len(lines[0]))
+        first = _STYLES.get(faults[0].urgency, "bold") if faults else "bold green"
+        text = Text(no_wrap=True, overflow="ellipsis")
+        if self.screen.has_class("whole"):
+            head, *others = verdict_text.lines(look.verdict, width)
+            text.append(printable_line(head), first)
+            text.append("".join(f"\n{printable_line(line)}" for line in others))
+        else:
+            styles = {LineKind.HEAD: first, LineKind.CHANGE: "bold green", LineKind.MORE: "dim"}
+            lines = condense(look.verdict, width, _VERDICT_LINES)
+            text = Text("\n").join(Text(line.text, styles.get(line.kind, "")) for line in lines)
         self.query_one("#verdict", Static).update(text)
 
     def _draw_table(self, look: Look) -> None:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from bench import units
 from bench.report.watch import words
-from bench.watch.hop_table import HopRow
+from bench.watch.hop_table import SPAN_S, HopRow
 
 MOST_ROWS = 200
 """Hops that a person looks through; the filter finds the others."""
@@ -93,7 +93,7 @@ _KEYS: dict[Order, Callable[[HopRow], tuple[object, ...]]] = {
 
 
 def describe(row: HopRow, width: int) -> list[str]:
-    """Return what else is known of a hop, in two lines: its connections and its processes, and its ends."""
+    """Return what else is known of a hop, a line each: its connections, how they ended, its requests."""
     state, flow = row.state, row.flow
     parts = [
         str(row.hop),
@@ -105,12 +105,22 @@ def describe(row: HopRow, width: int) -> list[str]:
     if state.processes:
         parts.append(", ".join(state.processes))
     ends = [
-        f"ended in the last seconds: {units.count(flow.closed_here)} by this host",
+        f"last {SPAN_S:.0f} s: {units.count(flow.closed_here)} closed first by this host",
         f"{units.count(flow.closed_there)} by the peer",
         f"{units.count(flow.reset_here + flow.reset_there)} by RST",
     ]
     if flow.failed_opens:
         ends.append(f"{units.count(flow.failed_opens)} never opened")
     if flow.lifetimes_s:
-        ends.append(f"lived {words.seconds(sorted(flow.lifetimes_s)[len(flow.lifetimes_s) // 2])} (median)")
-    return [words.shorten("; ".join(line), width) for line in (parts, ends)]
+        ends.append(f"lived {words.seconds(sorted(flow.lifetimes_s)[len(flow.lifetimes_s) // 2])}")
+    lines = ("; ".join(parts), "; ".join(ends), _requests(row))
+    return [words.shorten(line, width) for line in lines]
+
+
+def _requests(row: HopRow) -> str:
+    if row.requests_per_s is None:
+        return "requests per connection: not known; name a source with --requests"
+    return (
+        f"requests: {words.per_second(row.requests_per_s)}/s;"
+        f" for each connection: {words.requests_per_connection(row)}"
+    )

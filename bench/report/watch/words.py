@@ -70,7 +70,11 @@ def ports_used(row: HopRow) -> str:
     """Return the share of the local ports that is taken towards the peer; a dash where it takes none."""
     if row.ports_share is None:
         return "-"
-    return "0 %" if not row.state.ports_used else f"{max(1, math.floor(100 * row.ports_share))} %"
+    if not row.state.ports_used:
+        return "0 %"
+    percent = 100 * row.ports_share
+    # Neither none nor all of them, unless it is so.
+    return f"{percent if percent >= 100 else min(99.0, max(1.0, percent)):.0f} %"
 
 
 def ports_left(row: HopRow) -> str:

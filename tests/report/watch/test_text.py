@@ -8,6 +8,7 @@ import pytest
 
 from bench.report.watch import text, words
 from bench.report.watch.live_table import Order, choose_columns, describe, select
+from bench.report.watch.live_verdict import LineKind, VerdictLine, condense
 from bench.watch.hop_table import summarize
 from bench.watch.model import (
     Direction,
@@ -127,7 +128,9 @@ def test_who_closes_first_in_words(flow: HopFlow, expected: str) -> None:
     assert len(words.closed_by(row)) <= 9
 
 
-@pytest.mark.parametrize(("used", "expected"), [(0, "0 %"), (1, "1 %"), (14_116, "50 %"), (28_231, "99 %")])
+@pytest.mark.parametrize(
+    ("used", "expected"), [(0, "0 %"), (1, "1 %"), (14_116, "50 %"), (28_231, "99 %"), (28_232, "100 %")]
+)
 def test_ports_are_full_only_where_they_are(used: int, expected: str) -> None:
     (row,) = summarize(watched([Row((hop(UPSTREAM, ports_used=used),))]))
     assert words.ports_used(row) == expected
@@ -206,19 +209,54 @@ def test_the_orders_follow_each_other_in_a_circle() -> None:
     assert (set(seen), order) == (set(Order), Order.OPENED)
 
 
-def test_more_is_said_of_a_hop_on_two_lines() -> None:
+def test_more_is_said_of_a_hop_on_three_lines() -> None:
     flow = HopFlow(opened=3, closed_here=2, reset_there=1, failed_opens=4, lifetimes_s=(0.012, 0.5, 0.02))
     (row,) = summarize(
         watched([Row((hop(UPSTREAM, flow, established=7, close_wait=2, processes=("nginx",)),))])
     )
-    first, second = describe(row, 200)
+    first, second, third = describe(row, 200)
     assert first == "10.0.0.2:8080; established 7; CLOSE_WAIT 2; ports left 28,232 of 28,232; nginx"
     assert second == (
-        "ended in the last seconds: 2 by this host; 0 by the peer; 1 by RST; 4 never opened;"
-        " lived 20 ms (median)"
+        "last 10 s: 2 closed first by this host; 0 by the peer; 1 by RST; 4 never opened; lived 20 ms"
     )
+    assert third == "requests per connection: not known; name a source with --requests"
     assert all(len(line) <= 40 for line in describe(row, 40))
 
 
 def test_kept_connections_waste_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "nothing here wastes connections" in printed(watched(kept(UPSTREAM, 8, 5)), monkeypatch)[0].lower()
+
+
+# -- the verdict of the live view
+
+
+def condensed(snapshots: list[Snapshot], most: int) -> list[VerdictLine]:
+    return condense(look(snapshots).verdict, 79, most)
+
+
+@pytest.mark.parametrize("most", [4, 6, 10, 40])
+def test_a_verdict_keeps_its_hop_and_its_change_in_however_few_lines(most: int) -> None:
+    lines = condensed(watched(short(UPSTREAM, 300, 40)), most)
+    assert len(lines) <= most
+    assert max(len(line.text) for line in lines) <= 79
+    assert (lines[0].kind, "10.0.0.2:8080" in lines[0].text) == (LineKind.HEAD, True)
+    assert next(line.text[:8] for line in lines if line.kind is LineKind.CHANGE) == "Change: "
+    assert lines[-1].kind is LineKind.MORE
+
+
+def test_what_is_cut_off_is_marked() -> None:
+    def cut(most: int) -> bool:
+        meaning = [
+            line
+            for line in condensed(watched(short(UPSTREAM, 300, 40)), most)
+            if line.kind is LineKind.MEANING
+        ]
+        return meaning[-1].text.endswith("…")
+
+    assert (cut(6), cut(40)) == (True, False)
+
+
+def test_where_nothing_is_wasted_the_view_says_so_and_what_it_saw() -> None:
+    first, second, *_ = condensed(watched(kept(UPSTREAM, 8, 5)), 10)
+    assert first.text == "Nothing here wastes connections."
+    assert second.text.startswith("Seen in 5 s: 1 hop, 8 established connections")
