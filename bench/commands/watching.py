@@ -51,19 +51,21 @@ class NewestLook:
 
 
 class Lines:
-    """Prints a line for each look, the verdict whenever it is another, and each note once."""
+    """Prints a line for each look, the verdict whenever it is another, and each kind of note once."""
 
     def __init__(self) -> None:
-        self._noted: set[str] = set()
+        self._noted: list[str] = []
         self._said = ""
 
     def __call__(self, look: "Look") -> None:
         """Print a look."""
         from bench.report.watch import text
+        from bench.watch.verdict import latest_notes
 
         for note in look.snapshot.notes:
-            if note not in self._noted:
-                self._noted.add(note)
+            before = len(self._noted)
+            self._noted = latest_notes([*self._noted, note])
+            if len(self._noted) > before:
                 printing.echo_error(f"bench: {note}")
         if look.verdict.headline != self._said:
             self._said = look.verdict.headline

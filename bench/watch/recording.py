@@ -10,6 +10,7 @@ from bench.machine import describe
 from bench.runs import storage
 from bench.runs.record import SubjectRecord
 from bench.runs.watch_trial import KEY, WatchPlan
+from bench.watch.finding import WatchFinding
 from bench.watch.known_hops import KnownHops
 from bench.watch.masks import Masks
 from bench.watch.model import Snapshot
@@ -90,7 +91,7 @@ class Recorder:
             self._subject,
             block=self._block,
             first=self._written + 1,
-            verdict=[f"{fault.hop}: {fault.summary}" for fault in faults],
+            verdict=[_sentence(fault) for fault in faults],
             is_cut=is_cut,
         )
         try:
@@ -99,4 +100,12 @@ class Recorder:
                 self._written += 1
         except WriteError as error:
             self._has_failed = True
-            self._tell(f"{error}; the watch goes on without recording")
+            cause = error.__cause__
+            why = cause.strerror if isinstance(cause, OSError) else error
+            self._tell(f"{self.directory}: {why}; the recording ends here, and the watch goes on")
+
+
+def _sentence(fault: WatchFinding) -> str:
+    """Return a finding with its change in a line."""
+    change = f" Change: {fault.change.rstrip('.')}." if fault.change else ""
+    return f"{fault.hop}: {fault.summary}{change}"

@@ -10,6 +10,7 @@ from bench.runs.watch_trial import HOST_CASE, WatchTrial
 from bench.watch.flows import total
 from bench.watch.hop_table import HopRow, summarize
 from bench.watch.model import Direction, HopSnapshot, HopState, PeerHop, Snapshot
+from bench.watch.verdict import latest_notes
 
 LASTS_S = 10.0
 """How long a stretch is: its neighbours depend on it less than one second on the next."""
@@ -111,7 +112,7 @@ def _of_host(empty: WatchTrial, snapshots: Sequence[Snapshot], verdict: Sequence
             "time_wait": _points(snapshots, waiting),
         },
         verdict=tuple(verdict),
-        notes=tuple(dict.fromkeys(note for each in snapshots for note in each.notes)),
+        notes=tuple(latest_notes(note for each in snapshots for note in each.notes)),
     )
 
 

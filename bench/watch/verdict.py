@@ -141,7 +141,7 @@ def judge(
     found = list(_without_far_ends(found, [hop.hop for each in groups for hop in each.hops]))
     found += _of_host(recent, found, is_whole_host=is_whole_host)
     placed = (_with_configuration(each, configured) for each in found)
-    notes = _latest(note for snapshot in recent for note in snapshot.notes)
+    notes = latest_notes(note for snapshot in recent for note in snapshot.notes)
     if (old := host_patterns.left_over(snapshots)) >= _MANY_LEFT:
         notes.append(f"{units.count(old)} sockets in TIME_WAIT are of connections that ended before.")
     return WatchVerdict(
@@ -155,7 +155,7 @@ _MANY_LEFT = 300
 """A rate that is worth a word (churn.WASTEFUL_PER_S) leaves so many."""
 
 
-def _latest(notes: Iterable[str]) -> list[str]:
+def latest_notes(notes: Iterable[str]) -> list[str]:
     """Return the last of those notes that differ in nothing but their numbers, in the order of the first."""
     found: dict[str, str] = {}
     for note in notes:

@@ -9,6 +9,7 @@ from bench.analysis.sides import ComparedCase, split
 from bench.report.html import Table
 from bench.report.text_table import format_paths, format_sample, format_table, format_warnings, wrap
 from bench.runs.watch_trial import HOST_CASE, KEY, WatchRun, WatchTrial
+from bench.watch.verdict import latest_notes
 
 MOST_ROWS = 20
 """Hops that a table shows; all are in the file."""
@@ -41,23 +42,27 @@ def format_title(run: WatchRun) -> str:
 
 
 def summarize(run: WatchRun) -> str:
-    """Return what wasted connections, in the words of the last stretch that says so, most frequent first."""
-    said = [sentence for trial in of_host(run) for sentence in trial.verdict[:1]]
-    if not said:
+    """Return what wasted connections, in the words of the last stretch in which something did."""
+    stretches = of_host(run)
+    wasteful = [trial for trial in stretches if trial.verdict]
+    if not wasteful:
         return _FINE
-    last = next(trial.verdict for trial in reversed(of_host(run)) if trial.verdict)
-    seen = f"In {len(said)} of {len(of_host(run))} stretches: "
-    return seen + " ".join(last)
+    count = (
+        "every stretch"
+        if len(wasteful) == len(stretches)
+        else f"{len(wasteful)} of {len(stretches)} stretches"
+    )
+    return f"In {count}: {' '.join(wasteful[-1].verdict)}"
 
 
 def summarize_limits(run: WatchRun) -> list[str]:
     """Return what limits the figures: what could not be seen, each once."""
-    notes = dict.fromkeys(note for trial in of_host(run) for note in trial.notes)
+    notes = latest_notes(note for trial in of_host(run) for note in trial.notes)
     bounds = sorted({trial.case for trial in run.trials if trial.is_lower_bound})
     if bounds:
         shown = ", ".join(bounds[:3]) + (f" and {len(bounds) - 3} more" if len(bounds) > 3 else "")
-        notes[f"opened/s of {shown} is a lower bound: sampled, and closed by the peer"] = None
-    return list(notes)
+        notes.append(f"opened/s of {shown} is a lower bound: sampled, and closed by the peer")
+    return notes
 
 
 def build_table(run: WatchRun) -> Table:

@@ -65,13 +65,17 @@ def build_charts(run: WatchRun) -> Charts:
     sides = [side for side in recorded.select_sides(run) if side.case != HOST_CASE][:MOST_DRAWN]
     if not sides:
         sides = recorded.select_sides(run)[:1]
-    charts = (
-        Chart(title, unit, lines, x_label="seconds from the begin", merge="max")
+    charts = [
+        Chart(title, unit, list(_lines(sides, curve)), x_label="seconds from the begin", merge="max")
         for title, unit, curve in _PANELS
-        if (lines := list(_lines(sides, curve)))
-    )
+    ]
     named = [ChartSide(side.name, rank % len(PALETTE)) for rank, side in enumerate(sides)]
-    return Charts(named, list(charts), _HINT)
+    return Charts(named, [each for each in charts if _is_telling(each)], _HINT)
+
+
+def _is_telling(chart: Chart) -> bool:
+    """Return whether a chart shows anything but zeros."""
+    return any(y for line in chart.lines for _, y in line.points)
 
 
 def _lines(sides: Sequence[ComparedCase[WatchTrial]], curve: str) -> Iterator[Line]:
