@@ -275,7 +275,14 @@ def read_to_end(process: subprocess.Popen[bytes], master: int) -> None:
 
 
 @needs.on_linux
-@pytest.mark.parametrize("end", [b"q", b"\x03", signal.SIGTERM], ids=["q", "Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(b"q", id="q"),
+        pytest.param(b"\x03", id="Ctrl-C", marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.long),
+    ],
+)
 def test_on_a_terminal_it_is_a_view_that_ends_in_order(end: bytes | signal.Signals) -> None:
     with on_terminal("watch", "--sampled", TERM="xterm-256color") as (process, master):
         read_until(master, "by opened/s")
@@ -297,6 +304,7 @@ def test_on_a_dumb_terminal_it_is_lines_without_colours() -> None:
 
 
 @needs.on_linux
+@pytest.mark.long
 @pytest.mark.parametrize(("environment", "is_marked"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_a_verdict_is_bold_where_that_is_wanted(environment: dict[str, str], is_marked: bool) -> None:
     arguments = ("watch", "--sampled", "--once", "--interval", "1s")
