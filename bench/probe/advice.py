@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypedDict
 
-from bench.probe.model import Ending, IdleTimeout, ProbeJson, ProbeResult
+from bench.probe.model import Ending, IdleTimeout, KeepAliveCase, ProbeJson, ProbeResult
 from nginx.idle_times import format_time, safe_idle_s
 
 TOO_SHORT_S = 0.1
@@ -100,10 +100,10 @@ class _Server:
 def advise(found: ProbeResult) -> tuple[Advice, ...]:
     """Return what nginx, HAProxy, Envoy and Caddy must be told about the probed server."""
     address = format_address(found.host, found.port)
-    if found.idle is None and keeps_connections(found):
-        return _without_pool(address, _short_words(IdleTimeout(0.0, None)))
-    if found.idle is None:
+    if not keeps_connections(found):
         return _without_pool(address, _closing_words(found), is_needed=not _says_close(found))
+    if found.idle is None:
+        return _without_pool(address, _short_words(IdleTimeout(0.0, None)))
     safe_s = safe_idle_s(found.idle.low_s, spread_s(found.idle))
     if safe_s < TOO_SHORT_S:
         return _without_pool(address, _short_words(found.idle))
@@ -124,8 +124,14 @@ def format_address(host: str, port: int) -> str:
 
 
 def keeps_connections(found: ProbeResult) -> bool:
-    """Return whether the server keeps connections after one kind of request at least."""
-    return any(case.kept for case in found.cases)
+    """Return whether the server keeps a connection after an ordinary request, as proxies send it."""
+    first = _first_case(found)
+    return first is not None and bool(first.kept)
+
+
+def _first_case(found: ProbeResult) -> KeepAliveCase | None:
+    """Return the case of an ordinary GET over HTTP/1.1."""
+    return next((case for case in found.cases if case.kept is not None), None)
 
 
 def spread_s(idle: IdleTimeout) -> float:
@@ -241,9 +247,9 @@ def _without_pool(address: str, words: Callable[[str], str], *, is_needed: bool 
 
 
 def _says_close(found: ProbeResult) -> bool:
-    """Return whether the server announces each end after a response."""
-    ended = [case for case in found.cases if case.kept is False]
-    return bool(ended) and all(case.announced for case in ended)
+    """Return whether the server announces the end after an ordinary request."""
+    first = _first_case(found)
+    return first is not None and first.announced
 
 
 def _closing_words(found: ProbeResult) -> Callable[[str], str]:

@@ -27,6 +27,7 @@ FOUND = ProbeResult(
     "10.0.0.1",
     8080,
     "/",
+    cases=(KeepAliveCase("HTTP/1.1 GET", True),),
     idle=IdleTimeout(4.98, 5.02, (4.98, 5.02), Ending.FIN),
     max_requests=100,
 )
@@ -160,7 +161,7 @@ def test_an_idle_time_that_did_not_show_changes_nothing(folder: Path) -> None:
 
 
 def test_a_server_that_closes_is_not_reused(folder: Path) -> None:
-    write(replace(FOUND, idle=None))
+    write(replace(FOUND, idle=None, cases=(KeepAliveCase("HTTP/1.1 GET", False),)))
     done = command_line.run("check", "nginx.conf", *NEWEST, "--probe", "probe.json", "--format", "json")
     verdicts = [each["verdicts"]["1.31.4"]["verdict"] for each in json.loads(done.stdout)["locations"]]
     assert (done.exit_code, verdicts) == (1, ["not reused", "reused"])

@@ -101,6 +101,11 @@ def test_a_server_that_says_that_it_closes_needs_nothing() -> None:
     assert all("there is no race, and no reuse" in each.why for each in found)
 
 
+def test_what_is_kept_after_other_requests_only_is_no_use_to_a_proxy() -> None:
+    cases = (KeepAliveCase("HTTP/1.1 GET", False), KeepAliveCase("HTTP/1.0 with keep-alive", True))
+    assert "keepalive off" in text(for_each(replace(FOUND, cases=cases))["Caddy"])
+
+
 @pytest.mark.parametrize("ending", [Ending.FIN, Ending.SILENCE])
 def test_an_idle_time_near_zero_leaves_no_pool(ending: Ending) -> None:
     found = for_each(replace(FOUND, idle=IdleTimeout(0.02, 0.04, (0.02, 0.04), ending)))

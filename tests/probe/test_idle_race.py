@@ -32,7 +32,8 @@ def result(server: DyingServer, *, idle_s: float = IDLE_S, max_requests: int | N
     """Return what a probe finds out about a server."""
     host, _, port = server.address.rpartition(":")
     idle = IdleTimeout(idle_s, idle_s + 0.05, (idle_s, idle_s + 0.05), Ending.FIN)
-    return ProbeResult(server.address, host, int(port), "/", idle=idle, max_requests=max_requests)
+    kept = (KeepAliveCase("HTTP/1.1 GET", True),)
+    return ProbeResult(server.address, host, int(port), "/", cases=kept, idle=idle, max_requests=max_requests)
 
 
 def advised(name: str, found: ProbeResult) -> tuple[str, ...]:
