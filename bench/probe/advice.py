@@ -174,7 +174,7 @@ def _haproxy(server: _Server) -> Advice:
         "HAProxy has no idle timeout for a server connection. Each pool-purge-delay it closes half of those "
         f"beyond its recent need: after {PURGES} of them, {min(delay_s, _HAPROXY_DELAY_S) * PURGES:g} s, "
         f"none is left that nobody uses, and {server.first_end}. A GET that meets an end all the same is "
-        "repeated by retry-on, which must not repeat a POST."
+        "repeated by retry-on, up to `retries` times (3); it must not repeat a POST."
     )
     return Advice("HAProxy", lines, why + server.remedy)
 
