@@ -34,7 +34,8 @@ _AFTER = """
 `bench probe` says the same of a server that is configured otherwise, or that stands behind something which
 ends connections of its own accord, such as a load balancer.
 """
-_COLUMNS = ("server", "idle connection ends after", "by", "announced", "configured by")
+_LEGEND = "Below, - stands for what the server does not answer so, as 404 where it answers every path."
+_COLUMNS = ("server", "idle connection ends after", "by", "in HTTP/2", "announced", "configured by")
 _KEPT_COLUMNS = ("server", "HTTP", "kept after GET", "HTTP/1.0 keep-alive", "HEAD", "404", "400")
 
 
@@ -51,7 +52,8 @@ def main(arguments: list[str]) -> None:
 def _tables(found: dict[str, ProbeResult]) -> Iterator[str]:
     servers = [server for server in SERVERS if server.name in found]
     yield _table(_COLUMNS, [_idle_row(server, found[server.name]) for server in servers])
-    yield "\n"
+    notes = [server.note for server in servers if server.note]
+    yield f"\n{' '.join([*notes, _LEGEND])}\n\n"
     yield _table(_KEPT_COLUMNS, [_kept_row(server, found[server.name]) for server in servers])
 
 
@@ -62,10 +64,11 @@ def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def _idle_row(server: RealServer, result: ProbeResult) -> tuple[str, ...]:
     ending = "-" if result.idle is None or result.idle.ending is None else str(result.idle.ending)
+    in_http2 = "-" if result.idle_http2 is None else _format(result.idle_http2)
     seconds = result.announced_idle_s
     announced = "-" if seconds is None else f"`Keep-Alive: timeout={seconds:g}`"
     option = f"`{server.option}`" if server.option else "-"
-    return f"{server.name} {server.version}", _format(result.idle), ending, announced, option
+    return f"{server.name} {server.version}", _format(result.idle), ending, in_http2, announced, option
 
 
 def _format(idle: IdleTimeout | None) -> str:
@@ -73,7 +76,8 @@ def _format(idle: IdleTimeout | None) -> str:
         return "its first response"
     if idle.high_s is None:
         return f"not within {idle.low_s:.0f} s"
-    return f"{idle.low_s:.1f} to {idle.high_s:.1f} s"
+    digits = 2 if idle.high_s < 10 else 1
+    return f"{idle.low_s:.{digits}f} to {idle.high_s:.{digits}f} s"
 
 
 def _kept_row(server: RealServer, result: ProbeResult) -> tuple[str, ...]:

@@ -203,10 +203,10 @@ def probed(
     return probe(target, ProbeSettings(max_s=max_s, patience_s=patience_s), None, tell_nobody)
 
 
-def at(behaviour: Behaviour, max_s: float = 3.0) -> tuple[ProbeResult, Kept]:
+def at(behaviour: Behaviour, max_s: float = 3.0, patience_s: float = 5.0) -> tuple[ProbeResult, Kept]:
     """Return what a probe finds at a server that behaves so, and what the server noted."""
     with behaving(behaviour) as kept:
-        result = probed(kept.server.port, max_s)
+        result = probed(kept.server.port, max_s, patience_s=patience_s)
     return result, kept
 
 

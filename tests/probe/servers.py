@@ -37,7 +37,7 @@ server.listen(Number(process.argv[2]), '127.0.0.1');
 _WSGI = """
 def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
-    return [b"hello"]
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [b"hello"]
 """
 _ASGI = """
 async def app(scope, receive, send):
@@ -129,6 +129,8 @@ class RealServer:
     """Whether it keeps connections at all."""
     option: str = ""
     """What configures its idle time."""
+    note: str = ""
+    """What a reader of its default has to know."""
     program: str = ""
     package: str = ""
     """The distribution that brings it, where it is no program."""
@@ -218,6 +220,7 @@ def _caddy(place: Place) -> list[str]:
     return [programs.find("caddy").path, "run", "--config", file, "--adapter", "caddyfile"]
 
 
+_AT_HAPROXY = "HAProxy has no idle time of its own: without one it takes `timeout client`, which was 600 s."
 SERVERS = (
     RealServer("node", _node, (5, 6), 1.0, option="server.keepAliveTimeout", program="node"),
     RealServer("gunicorn sync", _gunicorn("sync"), None, keeps=False, package="gunicorn"),
@@ -234,7 +237,9 @@ SERVERS = (
     RealServer("waitress", _waitress, (120, 150), 2.0, option="--channel-timeout", package="waitress"),
     RealServer("aiohttp", _aiohttp, (75, 76), 1.0, option="keepalive_timeout", package="aiohttp"),
     RealServer("nginx", _nginx, (75, 75), option="keepalive_timeout", program="nginx"),
-    RealServer("haproxy", _haproxy, None, option="timeout http-keep-alive", program="haproxy"),
+    RealServer(
+        "haproxy", _haproxy, None, option="timeout http-keep-alive", program="haproxy", note=_AT_HAPROXY
+    ),
     RealServer("caddy", _caddy, (300, 300), option="timeouts idle", program="caddy"),
 )
 

@@ -65,7 +65,7 @@ def test_a_server_that_sweeps_shows_as_a_spread() -> None:
 
 @pytest.mark.parametrize("ending", ["forgets", "ignores"])
 def test_silence_is_found_by_asking(ending: str) -> None:
-    result, _ = at(Behaviour(idle_s=IDLE_S, ending=ending), max_s=4.0)
+    result, _ = at(Behaviour(idle_s=IDLE_S, ending=ending), patience_s=0.3)
     assert result.idle is not None
     assert result.idle.high_s is not None
     assert result.idle.ending is Ending.SILENCE
@@ -82,12 +82,12 @@ def test_what_does_not_end_is_said_to_have_lasted_so_long() -> None:
 
 
 def test_a_connection_without_a_request_has_an_idle_time_of_its_own() -> None:
-    result, _ = at(Behaviour(idle_s=0.4, blank_s=0.2))
+    result, _ = at(Behaviour(idle_s=0.4, blank_s=0.2), max_s=1.2)
     assert result.idle is not None
     assert result.idle_before_request is not None
     assert result.idle_before_request.is_known
     assert result.idle_before_request.seen_s < result.idle.seen_s
-    result, _ = at(Behaviour(idle_s=0.3, blank_s=None))
+    result, _ = at(Behaviour(idle_s=0.3, blank_s=None), max_s=1.0)
     assert result.idle_before_request is not None
     assert not result.idle_before_request.is_known
 
@@ -112,7 +112,7 @@ def test_last_words_are_told() -> None:
     ids=["idle", "silent", "ends", "two", "short", "for-ever"],
 )
 def test_no_more_is_taken_of_the_server_than_promised(behaviour: Behaviour) -> None:
-    result, kept = at(behaviour, max_s=3.0)
+    result, kept = at(behaviour, max_s=1.5)
     assert kept.server.accepted == result.connections_used <= MOST_CONNECTIONS
     # A connection that the server has dropped carries its last request to nobody.
     assert len(kept.server.seen) <= result.requests_used <= DEFAULT_REQUESTS
