@@ -90,7 +90,8 @@ async def _bisect(client: ProbeClient, request: ProbeRequest, watch: IdleWatch) 
     assert watch.scout.failed_s is not None
     bounds_s = (watch.scout.lasted_s, watch.scout.failed_s)
     low_s, high_s = await silence.bisect(client, request, bounds_s, watch.until_s, watch.tick)
-    return IdleTimeout(round(low_s, 3), round(high_s, 3), ending=Ending.SILENCE)
+    error_s = _error_s(client, watch)
+    return IdleTimeout(round(max(0.0, low_s - error_s), 3), round(high_s + error_s, 3), ending=Ending.SILENCE)
 
 
 async def _check(client: ProbeClient, request: ProbeRequest, watch: IdleWatch) -> IdleTimeout | None:

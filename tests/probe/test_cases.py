@@ -82,6 +82,12 @@ def test_what_the_server_announces_is_read() -> None:
     assert (result.announced_idle_s, result.announced_max, result.server) == (None, None, None)
 
 
+def test_what_an_interim_response_says_is_not_taken_for_the_servers() -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nServer: y\r\nConnection: close\r\n\r\n"
+    result = at(Behaviour(idle_s=0.2, before=hints, more="Server: x\r\n"))
+    assert (result.server, case(result, "HTTP/1.1 GET").kept) == ("x", True)
+
+
 def test_a_case_that_the_server_does_not_allow_says_why() -> None:
     result = at(Behaviour(idle_s=0.2, etag=False, wants_host=False))
     assert case(result, "304") == KeepAliveCase(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 from pathlib import Path
@@ -84,13 +85,22 @@ def test_nobody_listens() -> None:
         probed(port)
 
 
-def test_tls_where_none_was_expected_is_a_url_to_write(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_clear", [b"", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"])
+def test_tls_where_none_was_expected_is_a_url_to_write(tmp_path: Path, in_clear: bytes) -> None:
     issued = certificates.issue(["localhost"])
     for name, text in issued.files.items():
         (tmp_path / name).write_text(text)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / certificates.CHAIN, tmp_path / certificates.KEY)
-    with serving(closing(OK), context) as server, pytest.raises(PlanError) as raised:
+
+    def script(conversation: Conversation) -> None:
+        if in_clear and conversation.sock.recv(4, socket.MSG_PEEK) == b"GET ":
+            closing(in_clear)(conversation)
+            return
+        with contextlib.suppress(OSError):
+            context.wrap_socket(conversation.sock, server_side=True).close()
+
+    with serving(script) as server, pytest.raises(PlanError) as raised:
         probed(server.port)
     where = f"127.0.0.1:{server.port}"
     assert str(raised.value) == f"{where}: it speaks TLS on this port; write https://{where}/"

@@ -144,3 +144,4 @@ def test_a_close_notify_is_an_end(contexts: tuple[ssl.SSLContext, ssl.SSLContext
         result = over_tls(server.port, authority)
     assert result.idle is not None
     assert result.idle.ending is Ending.FIN
+    assert len(result.idle.seen_s) >= 4

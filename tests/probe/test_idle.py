@@ -6,6 +6,7 @@ What the probe says is compared with what the server noted, so that a slow machi
 from __future__ import annotations
 
 import threading
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from bench.probe.probing import probe
 from bench.probe.progress import ProbeProgress
 from bench.probe.target import parse_target
 from tests.load.scripted import Conversation, serving
-from tests.probe.behaviours import Behaviour, Kept, at, behaving, probed
+from tests.probe.behaviours import Behaviour, Kept, at, behaving, converse, probed
 
 IDLE_S = 0.3
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -69,9 +70,33 @@ def test_silence_is_found_by_asking(ending: str) -> None:
     assert result.idle is not None
     assert result.idle.high_s is not None
     assert result.idle.ending is Ending.SILENCE
-    # The server's time is exact to what its thread is late; the probe's bounds are waits that it measured.
+    # Bounds are waits as the probe measured them, and the server's thread may have been late, or the probe.
     assert result.idle.low_s < IDLE_S + 0.1
-    assert result.idle.high_s > IDLE_S
+    assert result.idle.high_s > IDLE_S - 0.1
+    # The gaps of the scout double; bisection narrows that.
+    assert result.idle.high_s < 1.8 * result.idle.low_s
+
+
+def test_silence_is_found_also_where_a_connection_takes_few_requests() -> None:
+    result, _ = at(Behaviour(idle_s=IDLE_S, ending="forgets", most=3), max_s=1.0)
+    assert result.idle is not None
+    assert result.idle.high_s is not None
+    assert (result.idle.ending, result.idle.low_s) == (Ending.SILENCE, 0.0)
+    assert result.idle.high_s >= 1.0
+
+
+def test_connections_that_the_server_leaves_open_are_part_of_the_spread() -> None:
+    numbers = count()
+
+    def script(conversation: Conversation) -> None:
+        converse(Behaviour(idle_s=IDLE_S if next(numbers) % 2 else None), conversation)
+
+    with serving(script) as server:
+        result = probed(server.port, max_s=1.5)
+    assert result.idle is not None
+    assert result.idle.high_s is not None
+    assert result.idle.low_s < 1.0
+    assert result.idle.high_s >= 1.5
 
 
 def test_what_does_not_end_is_said_to_have_lasted_so_long() -> None:
