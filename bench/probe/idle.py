@@ -1,6 +1,7 @@
 """After how much idle time a server ends its connections: the watch, and what it amounts to."""
 
 import asyncio
+import math
 from dataclasses import dataclass
 
 from bench.probe import estimate, silence
@@ -63,6 +64,16 @@ def _error_s(client: ProbeClient, watch: IdleWatch) -> float:
     return client.round_trip_s + watch.lateness_s + _ERROR_S
 
 
+def _down(seconds: float) -> float:
+    """Return whole milliseconds, as a lower bound."""
+    return math.floor(1000 * seconds) / 1000
+
+
+def _up(seconds: float) -> float:
+    """Return whole milliseconds, as an upper bound."""
+    return math.ceil(1000 * seconds) / 1000
+
+
 def _ended(waits: list[IdleWait]) -> list[IdleWait]:
     return [wait for wait in waits if wait.ended_s is not None]
 
@@ -72,13 +83,13 @@ def _judge(ended: list[IdleWait], waits: list[IdleWait], error_s: float) -> Idle
     now_s = asyncio.get_running_loop().time()
     open_s = [now_s - wait.since_s for wait in waits if wait.ended_s is None]
     if not ended:
-        return IdleTimeout(round(max(open_s), 3), None) if open_s else None
+        return IdleTimeout(_down(max(open_s)), None) if open_s else None
     seen_s = sorted(wait.ended_s or 0.0 for wait in ended)
     low_s, high_s = estimate.estimate(seen_s, error_s)
     endings = [wait.ending for wait in ended]
     return IdleTimeout(
-        low_s=round(low_s, 3),
-        high_s=round(max([high_s, *open_s]), 3),
+        low_s=_down(low_s),
+        high_s=_up(max([high_s, *open_s])),
         seen_s=tuple(round(each, 3) for each in seen_s),
         ending=max(endings, key=endings.count),
     )
@@ -91,7 +102,7 @@ async def _bisect(client: ProbeClient, request: ProbeRequest, watch: IdleWatch) 
     bounds_s = (watch.scout.lasted_s, watch.scout.failed_s)
     low_s, high_s = await silence.bisect(client, request, bounds_s, watch.until_s, watch.tick)
     error_s = _error_s(client, watch)
-    return IdleTimeout(round(max(0.0, low_s - error_s), 3), round(high_s + error_s, 3), ending=Ending.SILENCE)
+    return IdleTimeout(_down(max(0.0, low_s - error_s)), _up(high_s + error_s), ending=Ending.SILENCE)
 
 
 async def _check(client: ProbeClient, request: ProbeRequest, watch: IdleWatch) -> IdleTimeout | None:
@@ -105,9 +116,9 @@ async def _check(client: ProbeClient, request: ProbeRequest, watch: IdleWatch) -
         except LimitReached:
             break
         except NoAnswer:
-            return IdleTimeout(round(lasted_s or 0.0, 3), round(waited_s, 3), ending=Ending.SILENCE)
+            return IdleTimeout(_down(lasted_s or 0.0), _up(waited_s), ending=Ending.SILENCE)
         lasted_s = max(waited_s, lasted_s or 0.0)
-    return None if lasted_s is None else IdleTimeout(round(lasted_s, 3), None)
+    return None if lasted_s is None else IdleTimeout(_down(lasted_s), None)
 
 
 def _find_last_words(watch: IdleWatch) -> list[str]:

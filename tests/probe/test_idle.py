@@ -73,8 +73,6 @@ def test_silence_is_found_by_asking(ending: str) -> None:
     # Bounds are waits as the probe measured them, and the server's thread may have been late, or the probe.
     assert result.idle.low_s < IDLE_S + 0.1
     assert result.idle.high_s > IDLE_S - 0.1
-    # The gaps of the scout double; bisection narrows that.
-    assert result.idle.high_s < 1.8 * result.idle.low_s
 
 
 def test_silence_is_found_also_where_a_connection_takes_few_requests() -> None:
