@@ -147,7 +147,8 @@ def _outlives_requests(group: HopGroup) -> bool:
     """Return whether connections that come in live for longer than one request does."""
     if group.direction is Direction.OUTGOING or not group.total.lifetimes_s:
         return False
-    return statistics.median(group.total.lifetimes_s) >= _OUTLIVES_S
+    at_least_s = _OUTLIVES_S if group.is_exact else max(_OUTLIVES_S, 2 * max(group.first.durations_s))
+    return statistics.median(group.total.lifetimes_s) >= at_least_s
 
 
 def wasteful_per_s(group: HopGroup, host: HostState) -> float:
@@ -233,7 +234,8 @@ def _facts(group: HopGroup) -> Iterator[str]:
     if carried is not None:
         sources = names(sorted({flow.source for flow in group.requests}))
         yield f"A connection carries {carried:.1f} requests ({sources})."
-    if group.total.lifetimes_s:
+    # Between dumps nobody knows when a connection began and ended.
+    if group.is_exact and group.total.lifetimes_s:
         lived = _lifetime(statistics.median(group.total.lifetimes_s))
         yield f"Half of those that ended lived for less than {lived}."
     yield from _WHO[group.direction, group.closes_first]

@@ -60,6 +60,8 @@ class ForecastJson(TypedDict):
     used: int
     settles_at: float
     growth_per_s: float
+    taken_per_s: float
+    freed_per_s: float
     half_in_s: EstimateJson | None
     end_in_s: EstimateJson | None
 
@@ -76,6 +78,8 @@ class Forecast:
     """Of the ports used."""
     settles_at: float
     """Ports used once TIME_WAIT frees as many as this rate takes."""
+    taken_per_s: float
+    """Ports that come to TIME_WAIT."""
     freed_per_s: float
     """Ports that TIME_WAIT frees now, on average over a minute."""
     half_in_s: Estimate | None = None
@@ -99,6 +103,8 @@ class Forecast:
             "used": self.used,
             "settles_at": round(self.settles_at, 1),
             "growth_per_s": round(self.growth_per_s, 2),
+            "taken_per_s": round(self.taken_per_s, 2),
+            "freed_per_s": round(self.freed_per_s, 2),
             "half_in_s": _estimate_json(self.half_in_s),
             "end_in_s": _estimate_json(self.end_in_s),
         }
@@ -114,7 +120,7 @@ def forecast(evidence: HopEvidence, host: HostState) -> Forecast:
     growth = _growth(evidence, recent, taken_per_s)
     held = max(0, used - time_wait)
     settles_at = held + TIME_WAIT_S * taken_per_s
-    rates = (growth.center, settles_at, time_wait / TIME_WAIT_S)
+    rates = (growth.center, settles_at, taken_per_s, time_wait / TIME_WAIT_S)
     if used >= ALL_BUT_FEW * ports:
         return Forecast(Outlook.EXHAUSTED, used, ports, *rates)
     if _is_reused(evidence.hop.peer, host.tw_reuse):
@@ -267,10 +273,11 @@ def _past_half(found: Forecast) -> Iterator[str]:
     yield f"{_taken(found)}, more than half: connect() looks through the rest port by port, and is slow."
     if found.end_in_s is not None:
         yield f"At this rate all are taken in {seconds(found.end_in_s)}."
-    if not found.freed_per_s:
-        return
-    frees = units.rate(found.freed_per_s)
-    yield f"The rate may fall to the {frees} that TIME_WAIT frees: then they never run out."
+    takes, frees = units.rate(found.taken_per_s), units.rate(found.freed_per_s)
+    if found.taken_per_s > found.freed_per_s:
+        yield f"The rate may fall to the {frees} that TIME_WAIT frees: then they never run out."
+    elif found.taken_per_s:
+        yield f"TIME_WAIT frees {frees}, and {takes} are taken: they never run out, and connects stay slow."
 
 
 def _exhausted(found: Forecast) -> Iterator[str]:

@@ -144,14 +144,19 @@ def test_each_local_address_has_a_range_of_ports() -> None:
 
 
 def test_past_the_half_it_says_that_the_end_need_not_come() -> None:
-    """The rate has fallen to what TIME_WAIT frees: 12/s of 700 ports a minute."""
-    rows = []
-    for at in range(6):
-        flow = HopFlow(opened=12, closed_here=12)
-        rows.append(Row((made_up.hop(UPSTREAM, flow, time_wait=700, ports_used=700 + at % 2),)))
-    found = of(made_up.watched(rows), NARROW)
-    assert (found.outlook, found.end_in_s) == (Outlook.PAST_HALF, None)
-    assert "may fall to the 12/s that TIME_WAIT frees" in " ".join(found.sentences())
+    """TIME_WAIT frees 12/s of 700 ports a minute."""
+    for per_s, words in (
+        (20, "may fall to the 12/s that TIME_WAIT frees"),
+        (9, "frees 12/s, and 9.0/s are taken"),
+    ):
+        rows = []
+        for at in range(6):
+            flow = HopFlow(opened=per_s, closed_here=per_s)
+            rows.append(Row((made_up.hop(UPSTREAM, flow, time_wait=700, ports_used=700 + at % 2),)))
+        found = of(made_up.watched(rows), NARROW)
+        assert found.outlook is Outlook.PAST_HALF
+        assert (found.end_in_s is None) == (per_s < 12)
+        assert words in " ".join(found.sentences())
 
 
 def test_json_has_no_number_that_json_does_not_know() -> None:
