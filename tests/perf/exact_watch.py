@@ -53,7 +53,7 @@ _OTHER_SIDE = {
 
 
 class Watcher:
-    """The watch, in its process, on `cores`."""
+    """The process that watches, on `cores`."""
 
     def __init__(self, cores: set[int]) -> None:
         with on(cores):
@@ -63,15 +63,36 @@ class Watcher:
                 stdout=subprocess.PIPE,
                 text=True,
             )
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n"
         self.tree = ProcessTree(self._process.pid)
+
+    def begin(self) -> None:
+        """Begin to watch."""
+        assert self._ask("begin") == "ready\n"
 
     def end(self) -> dict[str, Any]:
         """End the watch; return what it saw."""
-        said, _ = self._process.communicate("end\n", timeout=60)
-        found: dict[str, Any] = json.loads(said)
+        found: dict[str, Any] = json.loads(self._ask("end"))
         return found
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch while the block lasts."""
+        self.begin()
+        try:
+            yield
+        finally:
+            self.end()
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate(timeout=60)
+
+    def _ask(self, line: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
 
 
 def connect(listener: socket.socket, way: str) -> None:
@@ -132,11 +153,13 @@ def exactness(rate: int, seconds: float) -> bool:
     listeners += [socket.create_server((address, port), backlog=256) for address in ADDRESSES[1:]]
     cores = sorted(os.sched_getaffinity(0))
     watcher = Watcher({cores[0]})
+    watcher.begin()
     os.sched_setaffinity(0, {cores[-1]})
     before_s, began = watcher.tree.cpu_s(), time.monotonic()
     made = generate(listeners, rate, seconds)
     share = (watcher.tree.cpu_s() - before_s) / (time.monotonic() - began)
     seen = watcher.end()
+    watcher.close()
     for listener in listeners:
         listener.close()
     failed = list(wrong(made, port, seen["hops"]))
@@ -152,16 +175,18 @@ def exactness(rate: int, seconds: float) -> bool:
 
 def proxy_cost(name: str, rounds: int) -> None:
     """Print what a request costs a proxy whose upstream connections are short, with and without a watch."""
-    scenario = Scenario("watched", "2", 64, True, 1.0, 12_000)
+    scenario = Scenario("watched", "2", 64, True, 1.0, 5_000)
     with stage() as opened, tempfile.TemporaryDirectory() as folder:
         play = Play(opened, scenario, Path(folder), Settings(), None)
         candidate = play.start(name)
         play.turn(candidate)  # warms up
         costs: dict[str, list[float]] = {"watched": [], "alone": []}
+        watcher = Watcher(opened.near)
         for round_ in range(rounds):
             for side in pairs.order(list(costs), round_):
-                with watched(opened.near) if side == "watched" else contextlib.nullcontext():
+                with watcher.watching() if side == "watched" else contextlib.nullcontext():
                     costs[side].append(play.turn(candidate).cpu_us)
+        watcher.close()
     ratio = paired_ratio(costs["alone"], costs["watched"])
     shown = {side: statistics.median(values) for side, values in costs.items()}
     sys.stdout.write(
@@ -170,22 +195,12 @@ def proxy_cost(name: str, rounds: int) -> None:
     )
 
 
-@contextlib.contextmanager
-def watched(cores: set[int]) -> Iterator[None]:
-    """Watch while the block lasts."""
-    watcher = Watcher(cores)
-    try:
-        yield
-    finally:
-        watcher.end()
-
-
 def main() -> None:
     """Do what the command line asks for; exit with 1 where something was not exact."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=int, default=5000, help="connections a second (5000)")
     parser.add_argument("--seconds", type=float, default=30.0, help="how long (30)")
-    parser.add_argument("--rounds", type=int, default=11, help="pairs of each proxy (11)")
+    parser.add_argument("--rounds", type=int, default=41, help="pairs of each proxy (41)")
     parser.add_argument("--only", choices=("exactness", "proxy"), help="one part")
     parser.add_argument("--proxy", action="append", help="ours, nginx-default, haproxy, ... (ours, nginx)")
     asked = parser.parse_args()

@@ -1,6 +1,7 @@
 """A watch as a process of its own, so that its CPU and memory can be read: `python -m tests.perf.watcher`.
 
-It looks once a second, and adds up what it saw by hop until a line comes in; then it prints that as JSON.
+With each other line it begins to watch, looks once a second, and adds up what it sees by hop. With the next
+line it ends, and prints that as a line of JSON.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import resource
 import select
 import sys
 from collections import Counter, defaultdict
+from contextlib import closing
 from dataclasses import asdict
 
 from bench.watch.exact import ExactWatch
@@ -50,19 +52,21 @@ class Totals:
 
 
 def main() -> None:
-    """Watch until a line comes in."""
-    with open_scope() as scope:
-        watch = ExactWatch(scope)
-        try:
-            sys.stdout.write("ready\n")
-            sys.stdout.flush()
-            totals = Totals()
+    """Watch between each two lines that come in."""
+    while sys.stdin.readline():
+        totals = Totals()
+        with open_scope() as scope, closing(ExactWatch(scope)) as watch:
+            _say("ready")
             while not select.select([sys.stdin], [], [], _INTERVAL_S)[0]:
                 totals.add(watch.snapshot())
+            sys.stdin.readline()
             totals.add(watch.snapshot())
-        finally:
-            watch.close()
-    json.dump(totals.to_json(), sys.stdout)
+        _say(json.dumps(totals.to_json()))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -155,7 +156,7 @@ def namespace() -> Iterator[Host]:
 @needs.in_namespaces
 def test_a_namespace_is_watched_without_the_loopback_of_others(namespace: Host, traffic: Traffic) -> None:
     listener = namespace.call(socket.create_server, ("127.0.0.1", 0))
-    with listener, open_scope(netns=_path(namespace)) as scope, closing(ExactWatch(scope)) as watch:
+    with listener, open_scope(netns=path_of(namespace)) as scope, closing(ExactWatch(scope)) as watch:
         inner = Traffic(listener)
         port = inner.port
         namespace.call(inner.close, 5, client=True)
@@ -166,7 +167,70 @@ def test_a_namespace_is_watched_without_the_loopback_of_others(namespace: Host, 
     assert counts(seen, PeerHop(Direction.INCOMING, "127.0.0.1", port)) == HopFlow(5, closed_there=5)
 
 
-def _path(host: Host) -> str:
+@pytest.mark.usefixtures("may_trace")
+@needs.in_namespaces
+@pytest.mark.parametrize("watched", ["inner", "outer"])
+def test_the_same_hop_in_two_namespaces_is_told_apart_by_who_connects(namespace: Host, watched: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as outer_listener:
+        port = outer_listener.getsockname()[1]
+        with namespace.call(socket.create_server, ("127.0.0.1", port)) as inner_listener:
+            netns = path_of(namespace) if watched == "inner" else None
+            with open_scope(netns=netns) as scope, closing(ExactWatch(scope)) as watch:
+                namespace.call(Traffic(inner_listener).close, 5, client=True)
+                Traffic(outer_listener).close(7, client=False)
+                seen = watch.snapshot()
+    out, incoming = (
+        PeerHop(direction, "127.0.0.1", port) for direction in (Direction.OUTGOING, Direction.INCOMING)
+    )
+    inner = HopFlow(5, closed_here=5), HopFlow(5, closed_there=5)
+    outer = HopFlow(7, closed_there=7), HopFlow(7, closed_here=7)
+    assert tuple(counts(seen, hop) for hop in hops) == (inner if watched == "inner" else outer)
+
+
+CONNECT = """
+import socket, sys
+address = ("127.0.0.1", int(sys.argv[1]))
+for line in sys.stdin:
+    for _ in range(int(line)):
+        socket.create_connection(address).close()
+    print("done", flush=True)
+"""
+
+
+def start_client(port: int) -> subprocess.Popen[str]:
+    """Start a process that makes as many connections as each line of its input says."""
+    argv = [sys.executable, "-c", CONNECT, str(port)]
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def make(client: subprocess.Popen[str], count: int) -> None:
+    """Have a client make connections, and wait until they are made."""
+    assert client.stdin is not None
+    assert client.stdout is not None
+    client.stdin.write(f"{count}\n")
+    client.stdin.flush()
+    assert client.stdout.readline() == "done\n"
+
+
+@pytest.mark.usefixtures("may_trace")
+def test_of_two_processes_with_one_peer_each_has_its_own_connections() -> None:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    port = listener.getsockname()[1]
+    with listener, start_client(port) as ours, start_client(port) as other:
+        with open_scope(pid=ours.pid) as scope, closing(ExactWatch(scope)) as watch:
+            make(other, 9)
+            make(ours, 6)
+            make(other, 4)
+            seen = watch.snapshot()
+        for client in (ours, other):
+            client.communicate(timeout=60)
+    hop = PeerHop(Direction.OUTGOING, "127.0.0.1", port)
+    mine = [each for each in seen.hops if each.hop == hop and not each.is_unattributed]
+    assert [each.flow.opened for each in mine] == [6]
+    assert sum(each.flow.opened for each in seen.hops if each.is_unattributed) == 0
+
+
+def path_of(host: Host) -> str:
     """Return the path of a host's network namespace."""
     task = host.call(threading.get_native_id)
     return f"/proc/self/task/{task}/ns/net"
