@@ -40,6 +40,7 @@ class ScopeEvents:
         self._addresses = np.empty(0, np.uint64)
         self._peers: set[PeerHop] = set()
         self._ports: set[int] = set()
+        """On which the scope was seen to take connections, or where it is a namespace, to listen."""
         self.refresh()
         self._names_threads = self._is_narrow and connecting.can_name_threads()
 
@@ -95,7 +96,10 @@ class ScopeEvents:
         return self._scope.pids is not None or self._neighbours > 0
 
     def _listening(self) -> frozenset[int]:
-        return self._scope.call(listened_ports)
+        ports = self._scope.call(listened_ports)
+        if self._scope.pids is None:
+            self._ports |= ports
+        return ports
 
     def _strangers(self) -> Strangers | None:
         if not self._names_threads:
@@ -118,6 +122,9 @@ class ScopeEvents:
         if hop.direction is Direction.INCOMING:
             return hop.port in self._ports
         is_named = self._names_threads and flow.opened + flow.failed_opens > 0
+        if self._scope.pids is None:
+            # Over loopback whoever takes a connection listens here too; a thread that ended says nothing.
+            is_named &= hop.port in self._ports or flow.opened == 0
         return is_named or hop in self._peers
 
 
