@@ -65,7 +65,10 @@ class Endpoint(h2.connection.H2Connection):
 
     def bound_table(self) -> None:
         """Bound the memory of the compression, after settings of the client."""
-        self.encoder.header_table_size = min(self.encoder.header_table_size, _MAX_TABLE_BYTES)
+        if self.encoder.header_table_size <= _MAX_TABLE_BYTES:
+            # To set it again would have the encoder forget to announce the change.
+            return
+        self.encoder.header_table_size = _MAX_TABLE_BYTES
 
     def announce_end(self, code: h2.errors.ErrorCodes, reason: str = "") -> None:
         """Write a GOAWAY, and go on with the streams that there are; h2 would end them."""

@@ -164,9 +164,10 @@ class Stream:
                 self._finish()
                 return False
         if content or self._is_complete:
-            window = endpoint.local_flow_control_window(self.number)
+            # It is negative where settings of the client have shut it (RFC 9113, section 6.9.2).
+            window = max(0, endpoint.local_flow_control_window(self.number))
             size = min(len(content), window, endpoint.max_outbound_frame_size, _FRAME_BYTES)
-            if size <= 0 < len(content):
+            if content and not size:
                 self.hold()
                 return False
             is_last = self._is_complete and size == len(content)

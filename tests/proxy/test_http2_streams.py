@@ -238,6 +238,27 @@ def test_a_slow_upstream_holds_its_stream_back_and_no_other() -> None:
         sock.close()
 
 
+def test_what_is_left_of_a_cancelled_upload_is_no_burden_to_the_others() -> None:
+    """The window of the connection opens again, although nobody reads those bodies."""
+    with (
+        Listener() as listener,
+        listening(listener, "--pool-max", "2") as proxy,
+        Http2Client(proxy) as client,
+    ):
+        first = client.begin(fields_of("POST"), end=False)
+        client.send(first, START)
+        sock = listener.accept()
+        for _ in range(40):
+            waiting = client.begin(fields_of("POST"), end=False)
+            client.send(waiting, bytes(60_000))
+            client.h2.reset_stream(waiting, ErrorCodes.CANCEL)
+        client.send(first, bytes(200_000), end=True)
+        until(sock, b"0\r\n\r\n")
+        sock.sendall(OK + b"Content-Length: 2\r\n\r\nok")
+        assert client.read(first).content == b"ok"
+        sock.close()
+
+
 def _answer_whole(listener: Listener) -> None:
     with listener.accept() as sock:
         until(sock, b"0\r\n\r\n")
