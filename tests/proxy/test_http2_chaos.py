@@ -296,3 +296,10 @@ def test_a_window_that_is_shut_below_nothing_lets_the_end_through(window: int) -
     upstream.eof_received()
     world.turn()
     assert world.over == {number: "StreamEnded"}
+
+
+def test_settings_of_the_client_cost_no_memory() -> None:
+    world = World(1)
+    world.client.update_settings({SettingCodes.HEADER_TABLE_SIZE: 1 << 30})
+    world.say()
+    assert world.connection._endpoint.encoder.header_table_size == 4096

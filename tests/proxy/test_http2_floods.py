@@ -13,6 +13,7 @@ from hyperframe.frame import (
     ContinuationFrame,
     DataFrame,
     Frame,
+    GoAwayFrame,
     HeadersFrame,
     PingFrame,
     PriorityFrame,
@@ -130,6 +131,23 @@ class _Refused:
         self.how = refusal
         self._client.read()
         self.is_over = True
+
+
+def test_what_was_on_its_way_to_a_stream_that_is_refused_is_no_flood(upstream: Upstream) -> None:
+    with running(upstream, "--http2", "--max-body", "5000") as proxy, RawClient(proxy) as client:
+        fields = fields_of("POST", "/", ("content-length", "60000"))
+        streams = range(1, 11, 2)
+        for stream in streams:
+            client.send(HeadersFrame(stream, data=client.block(fields), flags=["END_HEADERS"]))
+            assert client.refusal() == ("stream", ErrorCodes.NO_ERROR)
+        for stream in streams:
+            client.send(*[DataFrame(stream, data=bytes(15_000)) for _ in range(4)])
+        client.send(HeadersFrame(99, data=client.block(), flags=["END_HEADERS", "END_STREAM"]))
+        while True:
+            frame = client.read(HeadersFrame, GoAwayFrame)
+            assert isinstance(frame, HeadersFrame)
+            if frame.stream_id == 99:
+                break
 
 
 @pytest.mark.parametrize("size", [0, 1, 16_384])

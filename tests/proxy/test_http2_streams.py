@@ -238,6 +238,28 @@ def test_a_slow_upstream_holds_its_stream_back_and_no_other() -> None:
         sock.close()
 
 
+def test_an_upload_that_waits_for_its_turn_is_sent_although_it_has_ended() -> None:
+    """At most half of the connections carry a body that is still to come."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(Listener())
+        proxy = stack.enter_context(listening(listener, "--pool-max", "2"))
+        client = stack.enter_context(Http2Client(proxy))
+        first = client.begin(fields_of("POST"), end=False)
+        client.send(first, START)
+        upstream = stack.enter_context(listener.accept())
+        until(upstream, b"x\r\n")
+        second = client.begin(fields_of("POST"), end=False)
+        client.send(second, START + b"!", end=True)
+        assert proxy.count()["requests"] == 1, "the second has not begun"
+        client.h2.end_stream(first)
+        client.flush()
+        other = stack.enter_context(listener.accept())
+        for number, sock, last in ((first, upstream, b"0\r\n\r\n"), (second, other, b"!\r\n0\r\n\r\n")):
+            until(sock, last)
+            sock.sendall(OK + b"Content-Length: 2\r\n\r\nok")
+            assert client.read(number).content == b"ok"
+
+
 def test_what_is_left_of_a_cancelled_upload_is_no_burden_to_the_others() -> None:
     """The window of the connection opens again, although nobody reads those bodies."""
     with (
