@@ -211,10 +211,10 @@ class Stream:
         self._is_paused = True
 
     def resume_reading(self) -> None:
-        """Pass the body on again."""
+        """Pass the body on again, in another turn: as from a socket, it comes later than this call."""
         self._is_paused = False
         if self._unread or self._has_request:
-            self._deliver()
+            self._context.sends.loop.call_soon(self._deliver)
 
     def push_back(self, data: bytes) -> None:
         """Do nothing: no bytes follow a body on its stream."""

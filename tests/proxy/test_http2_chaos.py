@@ -21,14 +21,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.counters import Counters
+from proxy.errors import ClientProtocolError
 from proxy.exchange import Exchange
 from proxy.forwarding import RequestWriter
 from proxy.http2.connection import Http2Connection
+from proxy.http11.chunked import ChunkedReader
+from proxy.http11.grammar import CHUNKED
 from proxy.settings import Limits
 from proxy.transport import Transport
 from proxy.upload import UploadGate
 from proxy.upstream import UpstreamConnection
 from tests.proxy_http2 import fields_of
+from tests.proxy_parts import request_head
 
 LIMITS = Limits()
 HEADS = (
@@ -238,6 +242,21 @@ RARE = (World.reset, World.widen, World.change_window, World.ping, World.hang_up
 OFTEN = (World.begin, World.send, World.end, World.connect, World.answer, World.go_on)
 
 
+def check_request(upstream: UpstreamConnection) -> None:
+    """Check that an upstream has received the beginning of one request, the head first."""
+    calls = upstream.transport.method_calls  # type: ignore[attr-defined]
+    received = b"".join(
+        bytes(call.args[0]) for call in calls if call[0] in {"send", "write", "write_careful"}
+    )
+    head = request_head(received)
+    if head.body == CHUNKED:
+        chunks = ChunkedReader(ClientProtocolError, LIMITS)
+        chunks.feed(received, head.end)
+        assert chunks.rest == b""
+    else:
+        assert len(received) - head.end <= head.body
+
+
 @pytest.fixture(autouse=True, scope="module")
 def ends_take_no_window() -> Iterator[None]:
     """Let h2 as the client take an empty frame whatever its window is (RFC 9113, section 6.9.1)."""
@@ -273,6 +292,9 @@ def test_whatever_happens_every_stream_ends_and_nothing_is_left(
     assert world.has_ended or not world.open, "a stream that is neither answered nor reset"
     world.is_lost = True
     world.connection.connection_lost(None)
+    world.turn()
+    for upstream in world.upstreams:
+        check_request(upstream)
     world.context.remove_client.assert_called_once_with(world.connection)
     assert world.waiting == []
     assert not world.connection.owes_request
