@@ -258,8 +258,6 @@ class Http2Connection(asyncio.Protocol):
             self._out += endpoint.data_to_send()
             if len(self._out) >= _SEND_BYTES:
                 self._send_out()
-        for stream in senders:
-            stream.hold()
         self._out += endpoint.data_to_send()
         self._send_out()
         self._end_if_unused()

@@ -325,3 +325,15 @@ def test_settings_of_the_client_cost_no_memory() -> None:
     world.client.update_settings({SettingCodes.HEADER_TABLE_SIZE: 1 << 30})
     world.say()
     assert world.connection._endpoint.encoder.header_table_size == 4096
+
+
+def test_the_idle_time_of_a_connection_begins_when_its_last_stream_ends() -> None:
+    world = World(1)
+    world.client.send_headers(1, fields_of(), end_stream=True)
+    world.say()
+    world.connect()
+    world.context.idle_until = 1000.0
+    assert world.connection.deadline == 60.0, "that of the response"
+    world.upstreams[0].data_received(HEADS[0])
+    world.turn()
+    assert world.connection.deadline == 1000.0
