@@ -82,6 +82,8 @@ class World:
         self.open: set[int] = set()
         self.unfinished: set[int] = set()
         self.over: dict[int, str] = {}
+        self.frames: list[int] = []
+        """The streams whose content has come, frame by frame."""
         self.is_lost = False
 
     def _cancel(self, exchange: Exchange) -> None:
@@ -110,7 +112,10 @@ class World:
                 self.open.discard(number)
                 self.unfinished.discard(number)
                 self.over[number] = type(event).__name__
-            elif isinstance(event, h2.events.DataReceived) and self.dice.random() < 0.7:
+            elif isinstance(event, h2.events.DataReceived):
+                self.frames.append(number)
+                if self.dice.random() < 0.3:
+                    continue
                 self.client.acknowledge_received_data(event.flow_controlled_length, number)
 
     def say(self) -> None:
@@ -337,3 +342,16 @@ def test_the_idle_time_of_a_connection_begins_when_its_last_stream_ends() -> Non
     world.upstreams[0].data_received(HEADS[0])
     world.turn()
     assert world.connection.deadline == 1000.0
+
+
+def test_streams_take_turns_frame_by_frame() -> None:
+    world = World(1)
+    for number in (1, 3):
+        world.client.send_headers(number, fields_of(), end_stream=True)
+    world.say()
+    while world.waiting:
+        world.connect()
+    for upstream in world.upstreams:
+        upstream.data_received(b"HTTP/1.1 200 OK\r\n\r\n" + bytes(3 * 16_384))
+    world.turn()
+    assert world.frames in ([1, 3, 1, 3], [3, 1, 3, 1]), "as many as the window of the connection takes"

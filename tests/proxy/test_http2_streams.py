@@ -101,23 +101,6 @@ def test_a_slow_response_keeps_no_other_waiting(proxy: ProxyProcess, upstream: U
         assert client.read(slow).content == b"/slow"
 
 
-def test_long_responses_take_turns(proxy: ProxyProcess, upstream: Upstream) -> None:
-    """Of two, neither is complete before the other has begun."""
-    size = 1 << 20
-    both = threading.Barrier(2)
-
-    def answer(_: Received) -> list[Step]:
-        both.wait(TIMEOUT_S)
-        return [*send(OK + b"Content-Length: %d\r\n\r\n" % size + bytes(size))]
-
-    upstream.script = answer
-    with Http2Client(proxy, window=4 << 20) as client:
-        first, second = client.begin(), client.begin()
-        client.until(lambda: any(each.ended for each in client.answers.values()))
-        assert all(each.content for each in client.answers.values())
-        assert [len(client.read(each).content) for each in (first, second)] == [size, size]
-
-
 def test_streams_over_the_limit_are_refused_and_the_others_go_on(upstream: Upstream) -> None:
     """RFC 9113, section 5.1.2; a client that has not seen the settings yet may open more."""
     released = threading.Event()
@@ -393,6 +376,19 @@ def test_a_reader_that_stops_holds_its_upstream_back_and_no_other_stream() -> No
         client.flush()
         client.until(lambda: len(client.answers[slow].content) == sent)
         assert accepts_more(sock), "once the reader does"
+
+
+def test_a_client_that_reads_nothing_holds_the_upstream_back() -> None:
+    """Whatever its windows allow."""
+    with Listener() as listener, listening(listener) as proxy, Http2Client(proxy, window=1 << 30) as client:
+        number = client.begin()
+        with listener.accept() as sock:
+            until(sock, b"\r\n\r\n")
+            sock.sendall(OK + b"Content-Length: 1000000000\r\n\r\n")
+            sent = fill(sock)
+            assert sent < 32 << 20
+            client.until(lambda: len(client.answers[number].content) == sent)
+            assert accepts_more(sock)
 
 
 # Ends of a stream.
