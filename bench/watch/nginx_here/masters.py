@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+_PROC = Path("/proc")
 _TITLE = "nginx: master process "
 _WORKER = "nginx: worker process"
 _ENDING = "is shutting down"
@@ -54,9 +55,9 @@ class NginxMaster:
 def find_masters(pids: Collection[int] | None = None) -> list[NginxMaster]:
     """Return the nginx of this host, by pid; of `pids` only those that, or whose workers, are among them."""
     called: dict[int, tuple[NginxArguments, list[int]]] = {}
-    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+    for pid in sorted(int(name) for name in os.listdir(_PROC) if name.isdigit()):
         try:
-            arguments = parse_command_line(Path(f"/proc/{pid}/cmdline").read_bytes())
+            arguments = parse_command_line((_PROC / f"{pid}/cmdline").read_bytes())
             if arguments is not None:
                 called[pid] = arguments, _children(pid)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
@@ -120,13 +121,13 @@ def _master(pid: int, arguments: NginxArguments, children: list[int]) -> NginxMa
 
 
 def _children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+    return [int(each) for each in (_PROC / f"{pid}/task/{pid}/children").read_text("ascii").split()]
 
 
 def _worker_started_at_s(pid: int) -> float | None:
     """Return when a worker was started; None where it is none, ends or has ended."""
     try:
-        title = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "surrogateescape")
+        title = (_PROC / f"{pid}/cmdline").read_bytes().decode("utf-8", "surrogateescape")
         return _started_at_s(pid) if title.startswith(_WORKER) and _ENDING not in title else None
     except (FileNotFoundError, ProcessLookupError):
         return None
@@ -134,6 +135,6 @@ def _worker_started_at_s(pid: int) -> float | None:
 
 def _started_at_s(pid: int) -> float:
     """Return when a process started (field 22 of its stat, proc(5)), in seconds since 1970."""
-    fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    fields = (_PROC / f"{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     after_boot_s = int(fields[19]) / os.sysconf("SC_CLK_TCK")
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + after_boot_s

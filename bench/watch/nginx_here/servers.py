@@ -54,7 +54,7 @@ def _of_target(target: Target, hosts: Hosts) -> Iterator[ServerAddress]:
     for upstream in upstreams:
         for line in upstream.servers:
             match = _SERVER.fullmatch(line.args[0]) if line.args else None
-            if match is not None and match[1] != "unix":
+            if match is not None:  # a Unix socket has no port
                 yield _server(match[1], int(match[2] or _DEFAULT_PORT), hosts)
     if target.upstream is None and target.is_known and not target.is_unix:
         host, port = endpoint(target)

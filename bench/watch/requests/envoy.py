@@ -167,8 +167,8 @@ def _listeners(values: Mapping[str, int]) -> dict[CountedHop, Counts]:
             continue
         own = f"listener.{listener}.http."
         completed = [value for key, value in of_listeners.items() if key.startswith(own)]
-        if not completed or ".worker_" in listener:
-            continue  # it takes TCP, or it is a part of another one
+        if not completed:
+            continue  # it takes TCP, or it is a worker's part of another one
         port = listener.rpartition("_")[2]
         hop = CountedHop(Direction.INCOMING, int(port) if port.isdigit() else None)
         counts = Counts(sum(completed), connections)

@@ -266,6 +266,19 @@ def test_a_dump_that_fails_gives_way_to_the_files(folder: Path) -> None:
     assert len(here.locations) == 2
 
 
+def test_a_program_that_others_may_write_is_not_run(folder: Path) -> None:
+    own = folder / "own-nginx"
+    shutil.copy(program(), own)
+    own.chmod(0o777)
+    _, *arguments = run_in(folder)
+    with started([own, *arguments], folder) as pid:
+        here = found(pid, may_dump=True)
+    assert here.notes == (
+        f"nginx {pid}: nginx -T is not run: others may write {own}; its files were read instead",
+    )
+    assert len(here.locations) == 2
+
+
 @needs.unless(os.geteuid() == 0, "root", "an ordinary user cannot run nginx as another one")
 def test_the_program_of_another_user_is_not_run(folder: Path) -> None:
     with started(run_in(folder), folder, as_nobody=True) as pid:

@@ -99,12 +99,14 @@ def test_the_first_answer_is_where_counting_begins() -> None:
 
 
 def test_without_an_answer_there_is_a_note_and_the_next_one_catches_up() -> None:
-    source = CounterSource("a server", Script([reading(100), None, None, reading(109)]))
+    source = CounterSource("a server", Script([reading(100), None, None, reading(109), reading(110)]))
     assert source.read() == ()
     assert source.notes == ("a server gives no answer within 1 s: its requests are missing here",)
     assert source.read() == ()
     assert [flow.requests for flow in source.read()] == [9]
     assert source.notes == ("a server answers again: its requests here are also those of the last 2 looks",)
+    assert [flow.requests for flow in source.read()] == [1]
+    assert not source.notes
 
 
 def test_a_restart_is_told() -> None:

@@ -48,6 +48,7 @@ LINES = [
         LogLine("10.0.0.1:80", "200", is_first=True),
     ),
     (JSON, '{"time":"x","agent":"","up":"","us":"","status":200,"n":7}', LogLine()),
+    ('"$http_user_agent"$upstream_addr', '"a \\"b\\""10.0.0.1:80', LogLine("10.0.0.1:80")),
     ("combined", HEAD, LogLine()),
 ]
 

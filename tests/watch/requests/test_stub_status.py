@@ -127,6 +127,12 @@ def test_a_silent_server_costs_the_time_limit_and_no_more(monkeypatch: pytest.Mo
             requests.open_source(f"nginx-status:http://127.0.0.1:{port}/")
 
 
+def test_a_deadline_that_has_passed_leaves_no_time_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_get, "TIME_LIMIT_S", 0.0)
+    with socket.socket() as sock, pytest.raises(TimeoutError):
+        http_get.Deadline().bound(sock)
+
+
 def test_bytes_that_come_one_by_one_do_not_prolong_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each read would find bytes in time, and the answer has no end."""
     calls = itertools.count()
