@@ -32,8 +32,8 @@ DNS_PORTS = frozenset({53, 853})
 _TLS_PORTS = frozenset({443, 853, 6443, 8443, 9443})
 _ONE_REQUEST, _ONE_REQUEST_TLS = 2, 4
 """Segments with data that one request takes at the most: head and body; with TLS two of the handshake."""
-_FEWEST_SAMPLED = 8
-"""Connections of which the segments sent say something about all."""
+_FEWEST_SAMPLED = 4
+"""Connections of which the segments sent say something about all; below, a kind is a guess."""
 _SOME = 0.1
 """Of the sampled connections: so many that carried several requests are no accident."""
 _STANDING = 0.25

@@ -16,13 +16,6 @@ from bench.watch.model import Direction, HopFlow, HopState, HostState
 
 _IDLE_S = 1.0
 """Idle for so long before a reset: the server had given it up; a server that fails resets busy ones, too."""
-_CERTAINTIES = {
-    (True, True): Certainty.SURE,
-    (True, False): Certainty.LIKELY,
-    (False, True): Certainty.LIKELY,
-    (False, False): Certainty.POSSIBLE,
-}
-"""Of the idle race: by whether the connections are known to have been idle, and requests to have failed."""
 _FEWEST_FAILED = 5
 """Fewer failed connects are what one health check of a server that is down makes in some seconds."""
 _FAILED_SHARE = 0.01
@@ -49,7 +42,9 @@ def idle_race(group: HopGroup) -> WatchFinding | None:
     is_told = comes_back(at_s, group.failed_requests_each) and ended > 0 and group.churn_per_s == 0
     if not is_seen and not is_told:
         return None
-    certainty = _CERTAINTIES[is_seen and _knows_idle(group), bool(failed)]
+    # Each of these makes it surer: resets, of connections known to have been idle, and requests that failed.
+    signs = is_seen + (is_seen and _knows_idle(group)) + bool(failed)
+    certainty = (Certainty.POSSIBLE, Certainty.POSSIBLE, Certainty.LIKELY, Certainty.SURE)[signs]
     count = sum(resets) if is_seen else ended
     what = "connections that had been idle" if _knows_idle(group) else "kept connections"
     return WatchFinding(
