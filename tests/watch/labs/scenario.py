@@ -29,8 +29,8 @@ EVERY_S, WATCHED_S, PATIENCE_S = 0.25, 2.5, 60.0
 
 
 @contextmanager
-def _clients(clients: traffic.Clients) -> Iterator[None]:
-    with traffic.running([(traffic.keeps, clients)], SERVER):
+def _clients(clients: traffic.Clients, server: traffic.Address = SERVER) -> Iterator[None]:
+    with traffic.running([(traffic.keeps, clients)], server):
         yield
 
 
@@ -83,6 +83,7 @@ SCENARIOS = {
     "exhausted": Scenario(lambda: _clients(traffic.short(100)), NARROW, 197),
     "held": Scenario(lambda: _clients(traffic.opens(150)), NARROW, 150),
     "time-wait limit": Scenario(lambda: _clients(traffic.short(50)), {"net.ipv4.tcp_max_tw_buckets": "10"}),
+    "dns": Scenario(lambda: _clients(traffic.short(20), (SERVER[0], 53))),
     "backlog": Scenario(_never_accepts),
     "refused": Scenario(lambda: _refused(50)),
 }

@@ -43,6 +43,7 @@ def test_narrow_ports_run_out(scenario: str, urgency: str, outlooks: tuple[str, 
     ("scenario", "pattern", "hop"),
     [
         ("held", "ports-held", "10.87.9.1:8080"),
+        ("dns", "dns-over-tcp", "10.87.9.1:53"),
         ("backlog", "syn-backlog-overflow", ":8080"),
         ("refused", "failed-connects", "this host"),
         ("time-wait limit", "time-wait-overflow", "this host"),
