@@ -1,6 +1,7 @@
 """After which exchanges the server keeps an HTTP/1.1 connection, and how many requests it takes on one."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.probe.client import NoConnection, ProbeClient
@@ -15,6 +16,8 @@ _UNANNOUNCED_S = 0.05
 """How long its end is waited for where nothing announced it: it comes right behind the response, or late."""
 _COUNTING_S = 10.0
 """How long requests are counted, where answers are slow."""
+REFUSALS = (426, 505)
+"""What says that a version of HTTP is not spoken (RFC 9110, sections 15.5.22 and 15.6.6)."""
 _ABSENT = "bench-probe-no-such-page"
 HTTP_1_1, HTTP_1_0, HEAD, NO_CONTENT, NOT_MODIFIED, NOT_FOUND, BAD_REQUEST = (
     "HTTP/1.1 GET",
@@ -134,7 +137,8 @@ class CaseRunner:
         """Return whether a connection is kept by HTTP/1.0, which has to ask for it."""
         self.close()
         request = http_1_0(self._client.target.path)
-        case = await self._try(HTTP_1_0, request, follow=request)
+        spoken = [status for status in range(100, 600) if status not in REFUSALS]
+        case = await self._try(HTTP_1_0, request, spoken, follow=request)
         self.close()
         return case
 
@@ -142,7 +146,7 @@ class CaseRunner:
         self,
         name: str,
         request: ProbeRequest,
-        statuses: "range | tuple[int, ...]" = range(100, 600),
+        statuses: Sequence[int] = range(100, 600),
         follow: ProbeRequest | None = None,
     ) -> KeepAliveCase:
         """Return what one case shows, or why it was not tried."""

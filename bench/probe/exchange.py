@@ -32,7 +32,8 @@ class ProbeRequest:
 
     def __str__(self) -> str:
         """Return what a reader calls it: `GET / with If-None-Match`."""
-        parts = [f"{self.method} {self.path}", *(f"with {name}" for name, _ in self.fields)]
+        version = [] if self.version == "HTTP/1.1" else [self.version]
+        parts = [*version, f"{self.method} {self.path}", *(f"with {name}" for name, _ in self.fields)]
         return " ".join(parts if self.has_host else [*parts, "without Host"])
 
     def encode(self, host: str, more: tuple[tuple[str, str], ...] = ()) -> bytes:

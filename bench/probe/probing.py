@@ -6,7 +6,7 @@ from typing import NoReturn
 from bench.errors import BenchError, PlanError, TargetError
 from bench.load import probe as first_answer
 from bench.load.probe import Cause, ProbeError
-from bench.probe.cases import HTTP_1_0, CaseRunner, RequestCount, count_requests, http_1_0
+from bench.probe.cases import HTTP_1_0, REFUSALS, CaseRunner, RequestCount, count_requests, http_1_0
 from bench.probe.client import NoConnection, ProbeClient
 from bench.probe.connection import Contexts, ProbeConnection
 from bench.probe.exchange import NoAnswer, NoAnswerCause, ProbeRequest
@@ -175,7 +175,7 @@ class _Probe:
 
 def _versions(count: RequestCount, cases: list[KeepAliveCase], http2: str | None) -> tuple[str, ...]:
     answers_1_0 = any(
-        case.name == HTTP_1_0 and case.status is not None and case.status != 505 for case in cases
+        case.name == HTTP_1_0 and case.status is not None and case.status not in REFUSALS for case in cases
     )
     spoken = (
         ("HTTP/1.0", answers_1_0 or count.first.version == "HTTP/1.0"),

@@ -18,7 +18,15 @@ from bench.probe.target import parse_target
 from tests.load.scripted import Conversation, Server, serving
 
 ABSENT = b"bench-probe-no-such-page"
-_REASONS = {200: "OK", 204: "No Content", 304: "Not Modified", 400: "Bad Request", 404: "Not Found"}
+_REASONS = {
+    200: "OK",
+    204: "No Content",
+    304: "Not Modified",
+    400: "Bad Request",
+    404: "Not Found",
+    426: "Upgrade Required",
+    505: "HTTP Version Not Supported",
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,8 @@ class Behaviour:
     """Kinds of exchanges after which it ends the connection: a status, or HEAD."""
     version: str = "HTTP/1.1"
     keeps_http_1_0: bool = True
+    refuses_http_1_0: int = 0
+    """The status that it answers HTTP/1.0 with; 0: it speaks it."""
     framing: str = "length"
     """length, chunked or close."""
     before: bytes = b""
@@ -167,6 +177,8 @@ class _Connection:
         return not (ends or behaviour.framing == "close")
 
     def status(self, head: bytes) -> int:
+        if self.behaviour.refuses_http_1_0 and b" HTTP/1.0\r\n" in head:
+            return self.behaviour.refuses_http_1_0
         if ABSENT in head:
             return 404
         if b"\r\nIf-None-Match:" in head and self.behaviour.etag:

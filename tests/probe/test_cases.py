@@ -105,3 +105,12 @@ def test_a_case_that_the_server_does_not_allow_says_why() -> None:
 def test_versions_are_told(version: str, versions: tuple[str, ...]) -> None:
     result = at(Behaviour(idle_s=0.2, version=version))
     assert result.versions == versions
+
+
+@pytest.mark.parametrize("status", [426, 505])
+def test_a_server_that_refuses_http_1_0_is_not_said_to_speak_it(status: int) -> None:
+    result = at(Behaviour(idle_s=0.2, refuses_http_1_0=status))
+    assert result.versions == ("HTTP/1.1",)
+    refused = case(result, "HTTP/1.0 with keep-alive")
+    assert (refused.kept, refused.status) == (None, status)
+    assert refused.reason == f"HTTP/1.0 GET / with Connection answers {status}"

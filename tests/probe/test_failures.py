@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from bench.errors import PlanError, TargetError
+from bench.load import probe as first_answer
+from bench.probe import client
 from bench.subjects import certificates
+from tests import needs
 from tests.load.scripted import Conversation, Script, serving
 from tests.probe.behaviours import Behaviour, at, case, probed
 
@@ -83,6 +86,19 @@ def test_nobody_listens() -> None:
         port = listener.getsockname()[1]
     with pytest.raises(TargetError, match=r"nobody listens there .*; start the server, or"):
         probed(port)
+
+
+@needs.on_linux
+def test_no_connection_comes_up_where_the_server_accepts_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(first_answer, "CONNECT_TIMEOUT_S", 0.2)
+    with contextlib.ExitStack() as stack:
+        # With a full queue Linux drops what asks for another connection (net/ipv4/tcp_input.c).
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        address = listener.getsockname()
+        stack.enter_context(socket.create_connection(address))
+        with pytest.raises(TargetError, match=r"no connection came up \(within 0\.2 s\); write another"):
+            probed(address[1])
 
 
 @pytest.mark.parametrize("in_clear", [b"", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"])

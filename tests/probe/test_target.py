@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from bench.errors import PlanError, TargetError
@@ -83,9 +85,18 @@ def test_what_is_no_field_or_the_probes_own_is_named(line: str) -> None:
     assert str(raised.value).startswith(f"--header {line!r}")
 
 
-def test_a_name_without_an_address_is_named() -> None:
-    with pytest.raises(TargetError, match=r"^nowhere\.invalid:80: nowhere\.invalid has no address \("):
+def test_a_name_without_an_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_nothing(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    # No name leaves this machine for a test.
+    monkeypatch.setattr(socket, "getaddrinfo", find_nothing)
+    with pytest.raises(TargetError) as raised:
         resolve(parse_target("nowhere.invalid:80"))
+    assert str(raised.value) == (
+        "nowhere.invalid:80: nowhere.invalid has no address (Name or service not known); write another name,"
+        " or its address"
+    )
 
 
 def test_requests_are_encoded_with_the_fields_that_were_given() -> None:
@@ -95,4 +106,5 @@ def test_requests_are_encoded_with_the_fields_that_were_given() -> None:
     assert [line for line in lines if line.lower().startswith("host")] == ["host: shop"]
     assert {"X-A: b", "Connection: keep-alive"} <= set(lines)
     assert lines[-2:] == ["", ""]
+    assert str(request) == "HTTP/1.0 HEAD /a with Connection"
     assert "host" not in ProbeRequest("/", has_host=False).encode("app").decode().lower()
