@@ -14,7 +14,7 @@ from bench.report.watch.live import Looked, WatchView
 from bench.report.watch.live_session import LiveSession
 from bench.watch import verdict
 from bench.watch.model import Direction, HopFlow, PeerHop, Snapshot
-from bench.watch.session import Session
+from bench.watch.session import Look, Session
 from tests.watch.made_up import UPSTREAM, Row, hop, kept, short, watched
 from tests.watch.scripted import ScriptedWatch, look
 
@@ -155,17 +155,43 @@ async def test_it_ends_with_a_key(key: str) -> None:
     assert not view.is_running
 
 
-def test_it_shows_what_its_session_looks_at_and_ends_with_it() -> None:
+def test_it_shows_what_its_session_looks_at() -> None:
     seen: list[str] = []
 
     class Spying(LiveSession):
         def on_looked(self, message: Looked) -> None:
             seen.append(message.look.verdict.headline)
+            if "10.0.0.2:8080" in seen[-1]:
+                self.exit()
 
     session = Session(ScriptedWatch(churn()), verdict.judge, (), 0.01)
-    Spying(session, "this host", (), 0.1).perform(headless=True)
-    assert seen
+    Spying(session, "this host").perform(headless=True)
     assert "10.0.0.2:8080" in seen[-1]
+
+
+def test_it_ends_with_its_session() -> None:
+    watch = ScriptedWatch(churn())
+    LiveSession(Session(watch, verdict.judge, (), 0.01), "this host", (), 0.05).perform(headless=True)
+    assert watch.taken >= 1
+
+
+def test_what_its_consumers_have_to_say_is_shown() -> None:
+    told: list[str] = []
+    noted: list[str] = []
+
+    class Spying(LiveSession):
+        def notify(self, message: str, **_: object) -> None:  # type: ignore[override]
+            noted.append(message)
+            self.exit()
+
+    session = Session(ScriptedWatch(churn()), verdict.judge, (), 0.01)
+
+    def fail_once(look: Look) -> None:
+        if not told:
+            told.append("the disk is full")
+
+    Spying(session, "this host", [fail_once], None, told).perform(headless=True)
+    assert noted == ["the disk is full"]
 
 
 def test_what_its_session_fails_of_is_raised() -> None:
