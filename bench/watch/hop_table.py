@@ -10,8 +10,6 @@ from bench.watch.model import Direction, HopFlow, HopState, PeerHop, RequestFlow
 
 SPAN_S = 10.0
 """Over how many seconds a rate is taken: long enough to be steady, short enough to show a change."""
-HISTORY = 60
-"""Intervals that a hop's history shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +30,6 @@ class HopRow:
     """None: no source counts the requests of this hop."""
     requests_per_connection: float | None = None
     """Requests over connections opened, of all hops that the source counts together; infinite for none."""
-    history: tuple[float, ...] = ()
-    """Connections opened per second in each of the last intervals, the newest last."""
     is_unattributed: bool = False
 
     @property
@@ -66,7 +62,6 @@ def summarize(snapshots: Sequence[Snapshot], span_s: float = SPAN_S) -> tuple[Ho
     states = {each.hop: each for each in recent[-1].hops}
     sums = {hop: total(parts) for hop, parts in flows.items()}
     requests = _per_hop(recent, sums)
-    history = _history(snapshots[-HISTORY:])
     keeps = keeps_traces(recent)
     may_miss = {direction: _may_miss(recent, direction) for direction in Direction}
     rows = []
@@ -85,7 +80,6 @@ def summarize(snapshots: Sequence[Snapshot], span_s: float = SPAN_S) -> tuple[Ho
                 recent[-1].host.ports if hop.direction is Direction.OUTGOING else None,
                 counted.requests / seconds if counted is not None and seconds else None,
                 _ratio(counted),
-                history.get(hop, ()),
                 last is not None and last.is_unattributed,
             )
         )
@@ -124,18 +118,6 @@ def _flows(snapshots: Iterable[Snapshot]) -> Mapping[PeerHop, list[HopFlow]]:
         for each in snapshot.hops:
             flows[each.hop].append(each.flow)
     return flows
-
-
-def _history(snapshots: Sequence[Snapshot]) -> Mapping[PeerHop, tuple[float, ...]]:
-    opened = [{each.hop: each.flow.opened for each in snapshot.hops} for snapshot in snapshots]
-    hops = dict.fromkeys(hop for counts in opened for hop in counts)
-    return {
-        hop: tuple(
-            counts.get(hop, 0) / snapshot.duration_s if snapshot.duration_s else 0.0
-            for counts, snapshot in zip(opened, snapshots, strict=True)
-        )
-        for hop in hops
-    }
 
 
 def _per_hop(snapshots: Sequence[Snapshot], sums: Mapping[PeerHop, HopFlow]) -> Mapping[PeerHop, _Requests]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench.watch.flows import Closer
-from bench.watch.hop_table import HISTORY, summarize
+from bench.watch.hop_table import summarize
 from bench.watch.model import Direction, HopFlow, HostFlow, HostState, PeerHop, RequestFlow, Source
 from tests.watch.made_up import CLIENT, UPSTREAM, Row, hop, kept, short, watched
 
@@ -123,10 +123,3 @@ def test_requests_of_several_peers_are_over_the_connections_to_all_of_them() -> 
     one, other = short(UPSTREAM, 100, 1)[0], short(second, 300, 1)[0]
     row = Row((*one.hops, *other.hops), requests=(requests(800, port=8080),))
     assert [each.requests_per_connection for each in summarize(watched([row]))] == [2.0, 2.0]
-
-
-def test_a_history_has_a_rate_for_each_interval_and_no_more_than_a_minute() -> None:
-    (row,) = summarize(watched([*kept(UPSTREAM, 1, 2), *short(UPSTREAM, 7, 2)]))
-    assert row.history == (0.0, 0.0, 7.0, 7.0)
-    (row,) = summarize(watched(short(UPSTREAM, 7, HISTORY + 9)))
-    assert len(row.history) == HISTORY

@@ -77,13 +77,15 @@ class WatchView(App[None]):
         self._width = live_table.NARROWEST
         self._columns: list[live_table.LiveColumn] = []
         self._rows: list[HopRow] = []
+        self._cells_shown: list[list[Text]] = []
+        self._history = live_table.History()
 
     def compose(self) -> ComposeResult:
         """Yield the parts from top to bottom."""
         yield Static(id="title")
         with VerticalScroll(id="top"):
             yield Static("Looking; the first answer comes after a second.", id="verdict")
-        yield DataTable[str](id="hops", cursor_type="row", cell_padding=0)
+        yield DataTable[Text](id="hops", cursor_type="row", cell_padding=0)
         yield Static(id="detail")
         yield Input(placeholder="part of an address, a port or a process; Enter", id="text")
         yield Static(_KEYS, id="keys")
@@ -96,6 +98,7 @@ class WatchView(App[None]):
     def on_looked(self, message: Looked) -> None:
         """Show a new look, unless it is to stay as it is."""
         self._newest = message.look
+        self._history.add(message.look.snapshot)
         if not self._is_paused:
             self._shown = message.look
             self._draw()
@@ -152,7 +155,7 @@ class WatchView(App[None]):
         self._draw()
 
     @property
-    def _table(self) -> DataTable[str | Text]:
+    def _table(self) -> DataTable[Text]:
         return self.query_one("#hops", DataTable)
 
     def _close_input(self) -> None:
@@ -197,39 +200,39 @@ class WatchView(App[None]):
         self.query_one("#verdict", Static).update(text)
 
     def _draw_table(self, look: Look) -> None:
-        """Write the cells anew; where the hops are others than before, keep the one that was chosen."""
-        table = self._table
-        before, chosen = [str(row.hop) for row in self._rows], self._chosen
-        self._rows = live_table.select(look.rows, self._order, self._wanted)
-        names = [str(row.hop) for row in self._rows]
-        cells = [self._cells(row) for row in self._rows]
-        if self._columns and names == before:
-            for row, values in enumerate(cells):
-                for column, value in enumerate(values):
-                    table.update_cell_at(Coordinate(row, column), value)
-            return
+        """Write those cells anew that are others than before; the hop that was chosen stays so."""
+        table, chosen = self._table, self._chosen
         if not self._columns:
             self._add_columns(table)
-            cells = [self._cells(row) for row in self._rows]
-        table.clear()
-        table.add_rows(cells)
-        if chosen is not None and str(chosen.hop) in names:
-            table.move_cursor(row=names.index(str(chosen.hop)))
+        self._rows = live_table.select(look.rows, self._order, self._wanted)
+        cells = [self._cells(row) for row in self._rows]
+        for row in range(len(self._cells_shown), len(cells)):
+            table.add_row(*cells[row], key=str(row))
+        for row in range(len(cells), len(self._cells_shown)):
+            table.remove_row(str(row))
+        for row, (before, now) in enumerate(zip(self._cells_shown, cells, strict=False)):
+            for column, (old, new) in enumerate(zip(before, now, strict=True)):
+                if old != new or old.style != new.style:
+                    table.update_cell_at(Coordinate(row, column), new)
+        self._cells_shown = cells
+        at = None if chosen is None else _find(chosen, self._rows)
+        if at is not None and at != table.cursor_row:
+            table.move_cursor(row=at)
 
-    def _add_columns(self, table: DataTable[str | Text]) -> None:
-        self._columns = live_table.choose_columns(self._width)
+    def _add_columns(self, table: DataTable[Text]) -> None:
+        self._columns = live_table.choose_columns(self._width, self._history)
         table.clear(columns=True)
+        self._cells_shown = []
         for column in self._columns:
             heading = f"{column.heading}{'▼' if column.heading == self._order.value else ''}"
             is_name = column is self._columns[0]
             label = heading.ljust(column.width) if is_name else heading.rjust(column.width)
             table.add_column(label, width=column.width)
 
-    def _cells(self, row: HopRow) -> Sequence[str | Text]:
-        name, *others = self._columns or live_table.choose_columns(self._width)
-        first = name.cell(row, name.width).ljust(name.width)
+    def _cells(self, row: HopRow) -> list[Text]:
+        name, *others = self._columns
         return [
-            Text(first),
+            Text(name.cell(row, name.width).ljust(name.width)),
             *(
                 Text(each.cell(row, each.width).rjust(each.width), style=_style(row, each.heading))
                 for each in others
@@ -245,6 +248,11 @@ class WatchView(App[None]):
         row = self._chosen
         lines = [] if row is None else live_table.describe(row, self._width)
         self.query_one("#detail", Static).update(Text("\n".join(lines)))
+
+
+def _find(chosen: HopRow, rows: Sequence[HopRow]) -> int | None:
+    """Return where the hop of `chosen` is among `rows`."""
+    return next((at for at, row in enumerate(rows) if row.hop == chosen.hop), None)
 
 
 def _style(row: HopRow, heading: str) -> str:

@@ -1,5 +1,6 @@
 """The table of the live view: its columns by the width of the terminal, its order, its filter. Pure."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,14 +8,16 @@ from enum import StrEnum
 from bench import units
 from bench.report.watch import words
 from bench.watch.hop_table import SPAN_S, HopRow
+from bench.watch.model import PeerHop, Snapshot
 
-MOST_ROWS = 200
+MOST_ROWS = 100
 """Hops that a person looks through; the filter finds the others."""
 NARROWEST = 80
 GAP = 2
 _LEAST_NAME = 19
 _MOST_NAME = 47
 _LEAST_SPARK, _MOST_SPARK = 8, 30
+_INTERVALS = 60
 
 
 class Order(StrEnum):
@@ -42,6 +45,24 @@ class LiveColumn:
     cell: Callable[[HopRow, int], str]
 
 
+class History:
+    """Connections opened per second on each hop in each of the last intervals."""
+
+    def __init__(self) -> None:
+        self._rates: deque[dict[PeerHop, float]] = deque(maxlen=_INTERVALS)
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Add an interval."""
+        seconds = snapshot.duration_s
+        self._rates.append(
+            {each.hop: each.flow.opened / seconds if seconds else 0.0 for each in snapshot.hops}
+        )
+
+    def of(self, hop: PeerHop) -> list[float]:
+        """Return the rates of a hop, the newest last."""
+        return [rates.get(hop, 0.0) for rates in self._rates]
+
+
 _FIGURES = (
     (0, LiveColumn("opened/s", 10, lambda row, width: words.opened(row))),
     (0, LiveColumn("closed by", 11, lambda row, width: words.closed_by(row))),
@@ -54,8 +75,8 @@ _FIGURES = (
 """Each with the least width of the terminal that has room for it."""
 
 
-def choose_columns(width: int) -> list[LiveColumn]:
-    """Return the columns that fit into `width`, the name first and the sparkline last."""
+def choose_columns(width: int, history: History) -> list[LiveColumn]:
+    """Return the columns that fit into `width`, the name first and the sparkline of `history` last."""
     figures = [column for needs, column in _FIGURES if needs <= width]
     left = max(NARROWEST, width) - 1 - sum(column.width for column in figures)
     spark = min(_MOST_SPARK, max(_LEAST_SPARK, (left - _LEAST_NAME - GAP) // 3))
@@ -63,7 +84,9 @@ def choose_columns(width: int) -> list[LiveColumn]:
     return [
         LiveColumn("hop", name, lambda row, width: words.hop(row.hop, width)),
         *figures,
-        LiveColumn("history", spark + GAP, lambda row, width: words.sparkline(row.history, width - GAP)),
+        LiveColumn(
+            "history", spark + GAP, lambda row, width: words.sparkline(history.of(row.hop), width - GAP)
+        ),
     ]
 
 

@@ -101,6 +101,8 @@ def explain(rows: Sequence[HopRow]) -> Iterator[str]:
         )
     if rows and all(row.requests_per_connection is None for row in rows):
         yield "req/conn (requests per connection) is not known: name a source with --requests"
+    if any(row.requests_per_connection == float("inf") for row in rows):
+        yield "kept: requests came, and no connection was opened for them"
 
 
 def format_line(look: Look) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench.report.watch import text, words
-from bench.report.watch.live_table import Order, choose_columns, describe, select
+from bench.report.watch.live_table import History, Order, choose_columns, describe, select
 from bench.report.watch.live_verdict import LineKind, VerdictLine, condense
 from bench.watch.hop_table import summarize
 from bench.watch.model import (
@@ -157,7 +157,7 @@ def test_of_a_long_name_the_begin_and_the_port_stay() -> None:
 
 @pytest.mark.parametrize("width", range(80, 200, 7))
 def test_the_columns_of_the_view_fit_whatever_the_width(width: int) -> None:
-    columns = choose_columns(width)
+    columns = choose_columns(width, History())
     assert sum(column.width for column in columns) <= width - 1  # the scrollbar
     assert (columns[0].heading, columns[-1].heading) == ("hop", "history")
     row = summarize(watched(short(UPSTREAM, 19_500, 3)))[0]
@@ -199,6 +199,17 @@ def test_hops_are_sorted_by_each_column(order: Order, expected: list[PeerHop]) -
 )
 def test_hops_are_found_by_address_port_and_process(wanted: str, expected: list[PeerHop]) -> None:
     assert [row.hop for row in select(summarize(rows_of_view()), Order.OPENED, wanted)] == expected
+
+
+def test_a_history_has_the_rate_of_each_interval_and_no_more_than_sixty() -> None:
+    history = History()
+    for snapshot in watched([*kept(UPSTREAM, 1, 2), Row(), *short(UPSTREAM, 7, 2)], step_s=0.5):
+        history.add(snapshot)
+    assert history.of(UPSTREAM) == [0.0, 0.0, 0.0, 14.0, 14.0]
+    assert history.of(CLIENT) == [0.0] * 5
+    for snapshot in watched(short(UPSTREAM, 7, 70)):
+        history.add(snapshot)
+    assert history.of(UPSTREAM) == [7.0] * 60
 
 
 def test_the_orders_follow_each_other_in_a_circle() -> None:
