@@ -23,8 +23,13 @@ COMMANDS = [
     ("show", ["show", "--json", RESULTS / "reference"]),
     ("show", ["show", "--json", RESULTS / "reference-incident-at-once"]),
     ("show", ["show", "--json", RESULTS / "reference-rpc"]),
+    ("show", ["show", "--json", RESULTS / "reference-watch-before"]),
     ("compare", ["compare", "--json", RESULTS / "reference", "--fail-on", "errors>1"]),
     ("compare", ["compare", "--json", RESULTS / "reference-rpc", RESULTS / "reference-rpc"]),
+    (
+        "compare",
+        ["compare", "--json", RESULTS / "reference-watch-before", RESULTS / "reference-watch-after"],
+    ),
     ("size", ["size", "--json", "--rate", "20000", "--latency", "8ms", "--proxies", "12"]),
     ("size", ["size", "--json", "--rate", "20000", "--latency", "8ms", "--keepalive", "0"]),
     ("doctor", ["doctor", "--json"]),

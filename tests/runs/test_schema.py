@@ -24,14 +24,20 @@ def test_the_committed_schema_is_current() -> None:
 
 
 def test_there_are_kept_runs_of_every_kind() -> None:
-    assert {read.read(file).kind for file in KEPT} == {"run", "scenario", "sweep"}
+    assert {read.read(file).kind for file in KEPT} == {"run", "scenario", "sweep", "watch"}
 
 
 @pytest.mark.parametrize("file", KEPT, ids=[file.parent.name for file in KEPT])
 def test_a_kept_run_is_valid_and_can_be_read(file: Path) -> None:
     whole = schema.schema()
     header, *trials = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    kind = {"run": "Trial", "scenario": "ScenarioTrial", "sweep": "SweepTrial"}[header["kind"]]
+    trials_of = {
+        "run": "Trial",
+        "scenario": "ScenarioTrial",
+        "sweep": "SweepTrial",
+        "watch": "WatchTrial",
+    }
+    kind = trials_of[header["kind"]]
     for name, lines in (("RunHeader", [header]), (kind, trials)):
         validator = jsonschema.Draft202012Validator({**whole, "anyOf": [{"$ref": f"#/$defs/{name}"}]})
         assert [error.message for line in lines for error in validator.iter_errors(line)] == []

@@ -100,7 +100,7 @@ def source(snapshot: Snapshot) -> str:
 def seconds(value: float) -> str:
     """Return a time: `12 ms`, `1.5 s`, `90 s`."""
     if value < 1:
-        return f"{1000 * value:.0f} ms"
+        return f"{1000 * value:.0f} ms" if value >= 0.01 else f"{1000 * value:.2g} ms"
     return f"{value:.1f} s" if value < 10 else f"{value:,.0f} s"
 
 
