@@ -180,7 +180,7 @@ def test_what_its_consumers_have_to_say_is_shown() -> None:
     noted: list[str] = []
 
     class Spying(LiveSession):
-        def notify(self, message: str, **_: object) -> None:  # type: ignore[override]
+        def notify(self, message: str, **_: object) -> None:
             noted.append(message)
             self.exit()
 
