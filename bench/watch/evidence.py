@@ -277,9 +277,7 @@ def collect(snapshots: Sequence[Snapshot]) -> tuple[HopEvidence, ...]:
             tuple(row[at].flow if at in row else NOTHING for at in range(len(snapshots))),
             tuple(row[at].state if at in row else nothing for at in range(len(snapshots))),
             is_exact,
-            tuple(tuple(flow for flow in flows if _is_about(flow, hop, peers_of)) for flows in requests)
-            if any(requests)
-            else no_requests,
+            _requests_about(hop, requests, peers_of) if any(requests) else no_requests,
             opened_on_host[hop.direction],
             keeps,
         )
@@ -313,6 +311,23 @@ def _by_port(hops: Iterable[PeerHop]) -> dict[tuple[Direction, int], list[PeerHo
     for hop in hops:
         found.setdefault((hop.direction, hop.port), []).append(hop)
     return found
+
+
+def _requests_about(
+    hop: PeerHop, requests: Sequence[Sequence[RequestFlow]], peers_of: dict[tuple[Direction, int], int]
+) -> tuple[tuple[RequestFlow, ...], ...]:
+    """Return the requests of a hop in each snapshot.
+
+    Of sources that count them twice, such as the log of a proxy and its counters, those count that tell hops
+    apart.
+    """
+    about = [[flow for flow in flows if _is_about(flow, hop, peers_of)] for flows in requests]
+    narrowest = max((_narrowness(flow) for flows in about for flow in flows), default=0)
+    return tuple(tuple(flow for flow in flows if _narrowness(flow) == narrowest) for flows in about)
+
+
+def _narrowness(flow: RequestFlow) -> tuple[bool, bool]:
+    return flow.peer is not None, flow.port is not None
 
 
 def _is_about(flow: RequestFlow, hop: PeerHop, peers_of: dict[tuple[Direction, int], int]) -> bool:

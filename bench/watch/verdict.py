@@ -5,6 +5,7 @@ Pure: from snapshots, and from what configurations on this host say, to findings
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict
@@ -259,10 +260,22 @@ def _with_configuration(finding: WatchFinding, configured: Sequence[ConfiguredHo
     return replace(finding, configured=tuple(about), change=fix or finding.change)
 
 
+def _requests_seen(snapshots: Sequence[Snapshot]) -> int:
+    """Return how many requests were counted, each once: a proxy takes it from a client, and passes it on.
+
+    That of the two sides counts, and of the sources of that side the one, that counted more.
+    """
+    counted = Counter[tuple[Direction, str]]()
+    for snapshot in snapshots:
+        for flow in snapshot.requests:
+            counted[flow.direction, flow.source] += flow.requests
+    return max(counted.values(), default=0)
+
+
 def _seen(snapshots: Sequence[Snapshot], groups: Sequence[HopGroup]) -> Seen:
     seconds = max(math.fsum(snapshot.duration_s for snapshot in snapshots), 1e-3)
     sources = {flow.source for snapshot in snapshots for flow in snapshot.requests}
-    requests = sum(flow.requests for snapshot in snapshots for flow in snapshot.requests)
+    requests = _requests_seen(snapshots)
     is_exact = all(snapshot.source is Source.EXACT for snapshot in snapshots)
     return Seen(
         seconds,

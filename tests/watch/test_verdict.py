@@ -743,6 +743,19 @@ def test_json_is_plain() -> None:
     assert found["seen"]["requests_per_s"] == 1000
 
 
+def test_requests_that_two_sources_count_are_counted_once() -> None:
+    """A proxy's log has each request twice, as its client's and its server's; its counters have it again."""
+    short = CASES["short, and the ports will not last"].rows
+    (log,) = {flow for row in short for flow in row.requests}
+    status = RequestFlow("stub_status", log.requests, None, Direction.INCOMING, connections=5)
+    twice = [
+        replace(row, requests=(log, replace(log, source="counters", port=None), status)) for row in short
+    ]
+    found, once = verdict(twice), verdict(short)
+    assert found.seen.requests_per_s == once.seen.requests_per_s == 1000
+    assert [each.facts for each in found.findings] == [each.facts for each in once.findings]
+
+
 def test_the_page_about_patterns_names_all_of_them() -> None:
     page = (Path(__file__).parents[2] / "docs" / "watch-patterns.md").read_text(encoding="utf-8")
     assert [each.value for each in Pattern if f"| `{each.value}` |" not in page] == []
