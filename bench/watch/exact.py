@@ -31,6 +31,8 @@ from bench.watch.tracefs import TracingError
 
 DUMP_SHARE = 0.03
 """Of a core, that dumps may take beside the events."""
+_OLD_S = 3.0
+"""From this age on it is said that sockets are not listed at each look."""
 MOST_HOPS = 1000
 """Hops that only events saw and that are told apart, as many as of those that dumps see."""
 _LIFETIMES = 64
@@ -38,6 +40,8 @@ _LIFETIMES = 64
 
 class DumpingWatch(Protocol):
     """What shows by dumps which sockets there are: the sampled watch."""
+
+    shortest_interval_s: float
 
     def snapshot(self) -> Snapshot:
         """Return the interval since the last call."""
@@ -66,6 +70,11 @@ class ExactWatch:
         except BaseException:
             self._sampled.close()
             raise
+
+    @property
+    def shortest_interval_s(self) -> float:
+        """Return the time between looks that keeps dumps cheap where there is nothing else; else 0."""
+        return self._sampled.shortest_interval_s if self._events is None else 0.0
 
     def snapshot(self) -> Snapshot:
         """Return what happened since the last call, or since the start."""
@@ -102,7 +111,9 @@ class ExactWatch:
             self._dump_due_s = now_s + dumped.cost_s / DUMP_SHARE
             return dumped
         age_s, cost_s = now_s - self._dumped_s, self._dumped.cost_s
-        note = f"sockets are those of {age_s:.1f} s ago: to list them takes {cost_s * 1e3:.0f} ms"
+        if age_s < _OLD_S:
+            return self._dumped
+        note = f"sockets are those of {age_s:.0f} s ago: to list them takes {cost_s * 1e3:.0f} ms"
         return replace(self._dumped, notes=(*self._dumped.notes, note))
 
     def close(self) -> None:

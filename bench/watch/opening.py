@@ -104,7 +104,7 @@ def _judge(is_whole_host: bool, nginx: NginxLookup, snapshots: Sequence[Snapshot
 
 def _least_interval(watch: Watch) -> float:
     """Return what a look by dumps asks for; a watch by events spaces its dumps itself."""
-    return watch.shortest_interval_s if isinstance(watch, SampledWatch) else 0.0
+    return watch.shortest_interval_s if isinstance(watch, SampledWatch | ExactWatch) else 0.0
 
 
 def _source(asked: Asked) -> str:

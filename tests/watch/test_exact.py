@@ -242,6 +242,7 @@ class Made:
     def __init__(self, *hops: HopSnapshot, notes: tuple[str, ...] = ()) -> None:
         self.made = Snapshot(1.0, 1.0, Source.SAMPLED, hops, notes=notes)
         self.is_closed = False
+        self.shortest_interval_s = 4.0
 
     def snapshot(self) -> Snapshot:
         return self.made
@@ -258,6 +259,7 @@ def test_without_tracing_each_snapshot_is_sampled_and_says_why(monkeypatch: pyte
     sampled = Made(HopSnapshot(OUT, HopFlow(3), HopState()), notes=("a note",))
     with open_scope() as scope, closing(ExactWatch(scope, sampled)) as watch:
         seen = watch.snapshot()
+        assert watch.shortest_interval_s == 4.0
     assert seen.source is Source.SAMPLED
     assert seen.hops == sampled.made.hops
     assert seen.notes == ("a note", "sampled only, not exact: the kernel's tracing is for root only")
