@@ -48,8 +48,10 @@ _BESIDE_SHARE = 0.002
 _MOST_IDLE = 20_000
 """Connections beyond which their idle times are not asked for: an answer of 400 bytes each."""
 _HELD = tuple(state for state in CONNECTED if state != TIME_WAIT)
-_MOST_TRIES = 5
-"""Looks for a process' peers while none is known: a short connection is seldom caught."""
+_MOST_TRIES = 20
+"""Looks for the peers of processes while none is known: a short connection is seldom caught."""
+_SEARCH_S = 0.3
+"""CPU time that the search for the first peer may take at once, whatever its share."""
 
 
 class SampledWatch:
@@ -143,17 +145,22 @@ class SampledWatch:
         """Return a dump, the counters just before it, and what waits for accept() by port."""
         listening = self._rows(LISTEN)
         self._known.listened.update(listening, time.monotonic() * 1e3)
-        if self._reading_processes.is_left:
+        if self._reading_processes.is_left or (
+            self._is_searching and self._reading_processes.spent_s < _SEARCH_S
+        ):
             with self._reading_processes.spending():
                 self._find_owners(listening)
         reading = self._counters.read()
         self._known.port_range = reading.state.port_range
         return self._dump(CONNECTED), reading, backlogs(listening)
 
+    @property
+    def _is_searching(self) -> bool:
+        return self._scope.pids is not None and not self._whose.knows_peers
+
     def _find_owners(self, listening: NDArray[np.uint32]) -> None:
         """Learn who holds what: of what is held first and in the table a moment later, it is certain."""
-        tries = 1 if self._scope.pids is None or self._whose.knows_peers else _MOST_TRIES
-        for _ in range(tries):
+        for _ in range(_MOST_TRIES if self._is_searching else 1):
             self._whose.read_processes()
             self._whose.learn(listening, self._dump(_HELD))
             if self._whose.knows_peers:

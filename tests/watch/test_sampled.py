@@ -6,6 +6,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -183,6 +185,48 @@ def test_of_a_process_its_hops_are_shown_and_those_of_others_are_not() -> None:
     assert min(hops[each].flow.closed_here for each in hops) >= 20
 
 
+SHORT = """
+import socket, sys, time
+while True:
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as server:
+        server.sendall(b"a")
+        server.recv(1)
+"""
+
+
+def answer(listener: socket.socket) -> None:
+    """Answer each connection with a byte, until the listener is closed."""
+    while True:
+        try:
+            connection = listener.accept()[0]
+        except OSError:
+            return
+        with connection:
+            connection.recv(1)
+            connection.sendall(b"b")
+
+
+def test_a_process_is_known_by_its_short_connections_too() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        port = listener.getsockname()[1]
+        answering = threading.Thread(target=answer, args=(listener,))
+        answering.start()
+        wanted = PeerHop(Direction.OUTGOING, "127.0.0.1", port)
+        with subprocess.Popen([sys.executable, "-c", SHORT, str(port)]) as client:
+            try:
+                with open_scope(pid=client.pid) as scope:
+                    watch, deadline_s = SampledWatch(scope), time.monotonic() + 60
+                    while not any(
+                        each.hop == wanted and not each.is_unattributed for each in watch.snapshot().hops
+                    ):
+                        assert time.monotonic() < deadline_s, "its hop stays nobody's"
+                    watch.close()
+            finally:
+                client.kill()
+                listener.shutdown(socket.SHUT_RDWR)
+        answering.join()
+
+
 # -- in namespaces
 
 IN_LAB = """
@@ -294,6 +338,55 @@ end()
     )
     assert found["looks"] > 2
     assert found["sums"] == [600, 600]
+
+
+ON_LOOPBACK = """
+local = proxy.call(socket.create_server, ("127.0.0.1", 0), backlog=512)
+
+def churn(seconds):
+    # As fast as it goes: within some seconds the ports are used up, and those in TIME_WAIT are taken again.
+    end_s, count = time.monotonic() + seconds, 0
+    while time.monotonic() < end_s:
+        with socket.create_connection(local.getsockname()) as near, local.accept()[0] as far:
+            near.shutdown(socket.SHUT_WR)
+            far.recv(1)
+        count += 1
+    return count
+"""
+
+
+@needs.in_namespaces
+@pytest.mark.long
+@pytest.mark.parametrize("interval_s", [0.3, 3.0])
+def test_thousands_a_second_are_counted_exactly_also_where_ports_are_used_again(
+    drive: Drive, interval_s: float
+) -> None:
+    found = drive(
+        IN_LAB
+        + ON_LOOPBACK
+        + """
+counted = []
+going = threading.Thread(target=lambda: counted.append(proxy.call(churn, 8)))
+going.start()
+looks = []
+while going.is_alive():
+    going.join(float(sys.argv[1]))
+    looks.append(watch.snapshot())
+looks.append(watch.snapshot())
+flows = [hop.flow for look in looks for hop in look.hops if hop.hop.direction == "outgoing"]
+sums = [sum(getattr(flow, name) for flow in flows) for name in ("opened", "closed_here")]
+reused = sum(look.host_flow.time_wait_reused or 0 for look in looks)
+say(looks[-1], sums=sums, counted=counted[0], reused=reused)
+local.close()
+end()
+""",
+        str(interval_s),
+    )
+    assert found["counted"] > 5_000
+    for count in found["sums"]:
+        assert abs(count / found["counted"] - 1) < 0.02
+    if found["counted"] > 28_232:
+        assert found["reused"] > 0
 
 
 @needs.in_namespaces
