@@ -21,7 +21,7 @@ NONE = {
     "nginx-status:http://127.0.0.1/a b": "holds characters that no address has; write ",
     "nginx-status:http://127.0.0.1/a\r\nX: y": "holds characters that no address has; write ",
     "nginx-status:http://me:secret@127.0.0.1/": "holds a password, which recordings would keep; leave it out",
-    "nginx-log:/var/log/none.log": "cannot be read: No such file or directory; name the file of an access_log",
+    "nginx-log:/var/log/none.log": "cannot be read: No such file or directory; name the file of an",
     "nginx-log:/dev/null": "cannot be read: it is a device, not a file; name the file of an access_log",
     "nginx-log:/etc/passwd": "has a format that is not known here; give it with --log-format",
     "haproxy:haproxy.sock": "haproxy:haproxy.sock: is no socket; write haproxy:/PATH or haproxy:HOST:PORT",
