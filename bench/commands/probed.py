@@ -177,16 +177,12 @@ def _read(path: Path) -> ProbeResult:
 def _probe(source: str) -> ProbeResult:
     """Return what a probe finds out now."""
     # It opens connections, which the rest of these commands has no use for.
-    from bench.load import tls
+    from bench.probe.connection import make_contexts
     from bench.probe.limits import ProbeSettings
     from bench.probe.probing import probe
     from bench.report.probe import show_live
 
-    target, contexts = parse_target(source), None
-    if target.is_tls:
-        http_1, http_2 = (
-            tls.client_context(protocols=offer) for offer in (("http/1.1",), ("h2", "http/1.1"))
-        )
-        contexts = http_1, http_2
+    target = parse_target(source)
+    contexts = make_contexts() if target.is_tls else None
     with show_live(sys.stderr) as report:
         return probe(target, ProbeSettings(), contexts, report)

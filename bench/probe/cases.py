@@ -65,8 +65,11 @@ async def count_requests(client: ProbeClient, connection: ProbeConnection, most:
             return RequestCount(first, answered, True, ended, is_announced=True)
         if answer.ended is not None or (answered == 1 and await _ends_unannounced(connection)):
             return RequestCount(first, answered, True, connection.ended)
-        if answered >= most or clock() - began_s > _COUNTING_S:
+        if answered >= most:
             return RequestCount(first, answered, False)
+        if clock() - began_s > _COUNTING_S:
+            note = f"requests on one connection were counted for {_COUNTING_S:g} s, and no longer"
+            return RequestCount(first, answered, False, note=note)
         try:
             answer = await client.ask(connection, request)
         except NoAnswer as failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bench.probe import cases
 from bench.probe.model import Ending, KeepAliveCase, ProbeResult
 from tests.probe.behaviours import Behaviour, behaving, case, probed
 
@@ -72,6 +73,13 @@ def test_more_requests_than_were_tried_are_not_claimed() -> None:
     result = at(FAST)
     assert result.max_requests is None
     assert result.requests_tried >= 20
+
+
+def test_slow_answers_are_not_counted_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cases, "_COUNTING_S", 0.0)
+    result = at(FAST)
+    assert (result.max_requests, result.requests_tried) == (None, 1)
+    assert result.notes == ("requests on one connection were counted for 0 s, and no longer",)
 
 
 def test_what_the_server_announces_is_read() -> None:
