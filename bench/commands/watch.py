@@ -95,7 +95,7 @@ _DAY_S = 86_400.0
     "--anonymize",
     is_flag=True,
     only_with="record",
-    help="Mask addresses, names and files in the recording; the same address is the same word.",
+    help="Mask addresses, files and the scope in the recording; the same address is the same word.",
 )
 def watch_command(
     *,

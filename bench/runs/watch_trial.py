@@ -75,7 +75,10 @@ class WatchTrial(TrialRecord):
     conntrack_share: float | None = None
     """Of the whole host: how full the table of conntrack is."""
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
-    """Points (seconds from the begin of the recording, value) of each interval, by name."""
+    """Points (seconds from the begin of the recording, value) by name, one a second at the most.
+
+    There are none where all would be zeros.
+    """
     verdict: tuple[str, ...] = ()
     """Of the whole host: what wasted connections at the end of the stretch, in words."""
     notes: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from bench.runs.record import SubjectRecord, TimeWait
@@ -15,6 +15,8 @@ from bench.watch.verdict import latest_notes
 LASTS_S = 10.0
 """How long a stretch is: its neighbours depend on it less than one second on the next."""
 _HOST = "host"
+_LATE_S = 0.05
+"""How much later than its second an interval may end that belongs to it."""
 
 
 def build_trials(
@@ -108,8 +110,8 @@ def _of_host(empty: WatchTrial, snapshots: Sequence[Snapshot], verdict: Sequence
         observer_cpu_share=_rate(sum(each.cost_s for each in snapshots), seconds),
         time_wait={_HOST: TimeWait(max(waiting), waiting[-1])},
         curves={
-            "opened_per_s": _points(snapshots, opened, is_rate=True),
-            "time_wait": _points(snapshots, waiting),
+            "opened_per_s": _rates(snapshots, opened),
+            "time_wait": _peaks(snapshots, waiting),
         },
         verdict=tuple(verdict),
         notes=tuple(latest_notes(note for each in snapshots for note in each.notes)),
@@ -122,25 +124,40 @@ def _curves(
     states: Sequence[HopState],
     is_out: bool,
 ) -> dict[str, list[tuple[float, float]]]:
+    """Return the curves of a hop; none where all of them would be zeros, as of a hop that has gone."""
     opened = [0 if part is None else part.flow.opened for part in parts]
     curves = {
-        "opened_per_s": _points(snapshots, opened, is_rate=True),
-        "time_wait": _points(snapshots, [state.time_wait for state in states]),
-        "established": _points(snapshots, [state.established for state in states]),
+        "opened_per_s": _rates(snapshots, opened),
+        "time_wait": _peaks(snapshots, [state.time_wait for state in states]),
+        "established": _peaks(snapshots, [state.established for state in states]),
     }
     if is_out:
-        curves["ports_used"] = _points(snapshots, [state.ports_used for state in states])
-    return curves
+        curves["ports_used"] = _peaks(snapshots, [state.ports_used for state in states])
+    return curves if any(y for points in curves.values() for _, y in points) else {}
 
 
-def _points(
-    snapshots: Sequence[Snapshot], values: Sequence[float], is_rate: bool = False
-) -> list[tuple[float, float]]:
-    """Return a point at the end of each interval; of counts their rates."""
-    return [
-        (round(each.t_s, 3), _rate(value, each.duration_s) if is_rate else float(value))
-        for each, value in zip(snapshots, values, strict=True)
-    ]
+def _rates(snapshots: Sequence[Snapshot], counts: Sequence[int]) -> list[tuple[float, float]]:
+    """Return the rate of each second, at its end."""
+    points = []
+    for at_s, part in _seconds(snapshots):
+        lasts_s = sum(snapshots[index].duration_s for index in part)
+        points.append((at_s, _rate(sum(counts[index] for index in part), lasts_s)))
+    return points
+
+
+def _peaks(snapshots: Sequence[Snapshot], gauges: Sequence[int]) -> list[tuple[float, float]]:
+    """Return the most of each second, at its end."""
+    return [(at_s, float(max(gauges[index] for index in part))) for at_s, part in _seconds(snapshots)]
+
+
+def _seconds(snapshots: Sequence[Snapshot]) -> Iterator[tuple[float, list[int]]]:
+    """Yield the end of each second, and which snapshots end in it: shorter intervals share a point."""
+    begin_s = snapshots[0].t_s - snapshots[0].duration_s
+    parts: dict[int, list[int]] = {}
+    for index, each in enumerate(snapshots):
+        parts.setdefault(math.ceil(each.t_s - begin_s - _LATE_S), []).append(index)
+    for part in parts.values():
+        yield round(snapshots[part[-1]].t_s, 3), part
 
 
 def _at(snapshot: Snapshot, hop: PeerHop) -> HopSnapshot | None:

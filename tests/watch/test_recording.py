@@ -84,6 +84,19 @@ def test_a_hop_that_has_gone_quiet_has_trials_of_zeros(tmp_path: Path) -> None:
     assert (trials["10.0.0.2:8080", 1].opened_per_s, trials["10.0.0.2:8080", 2].opened_per_s) == (50, 0)
 
 
+def test_short_intervals_share_a_point_a_second(tmp_path: Path) -> None:
+    _, trials = recorded(tmp_path, watched(short(UPSTREAM, 5, 50), step_s=0.2))
+    found = trials["10.0.0.2:8080", 1]
+    assert [at_s for at_s, _ in found.curves["opened_per_s"]] == pytest.approx(range(1, 11))
+    assert [rate for _, rate in found.curves["opened_per_s"]] == pytest.approx([25.0] * 10)
+    assert found.curves["time_wait"][0] == (1.0, 25.0)  # the most of the second
+
+
+def test_a_stretch_in_which_nothing_happened_takes_little_room(tmp_path: Path) -> None:
+    _, trials = recorded(tmp_path, watched([*short(UPSTREAM, 50, 10), *[Row()] * 10]))
+    assert (trials["10.0.0.2:8080", 1].curves != {}, trials["10.0.0.2:8080", 2].curves) == (True, {})
+
+
 def test_requests_are_over_the_connections_of_the_stretch(tmp_path: Path) -> None:
     flow = RequestFlow("log", 500, port=8080)
     rows = [replace(row, requests=(flow,)) for row in short(UPSTREAM, 100, 10)]

@@ -80,9 +80,16 @@ def _is_telling(chart: Chart) -> bool:
 
 def _lines(sides: Sequence[ComparedCase[WatchTrial]], curve: str) -> Iterator[Line]:
     for rank, side in enumerate(sides):
-        points = [point for trial in side.trials for point in trial.curves.get(curve, ())]
-        if points:
+        points = [point for trial in side.trials for point in _points(trial, curve)]
+        if any(curve in trial.curves for trial in side.trials):
             yield Line(rank, points)
+
+
+def _points(trial: WatchTrial, curve: str) -> Sequence[tuple[float, float]]:
+    """Return a curve of a stretch; one in which nothing happened has no curves, and was zero throughout."""
+    if trial.curves:
+        return trial.curves.get(curve, ())
+    return (trial.t_s, 0.0), (trial.t_s + trial.window_s, 0.0)
 
 
 def _sections(run: WatchRun) -> Iterator[Section]:
