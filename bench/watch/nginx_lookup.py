@@ -3,8 +3,10 @@
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from bench.watch.nginx_here import NginxHere, NginxLocation, find_nginx
+if TYPE_CHECKING:
+    from bench.watch.nginx_here import NginxHere, NginxLocation
 
 _LONGEST_S = 2.0
 """Of the first answer's three seconds, that the formats of access logs may take."""
@@ -15,7 +17,7 @@ class NginxLookup:
 
     def __init__(self, pids: Collection[int] | None, netns_inode: int | None, may_dump: bool) -> None:
         self._thread = ThreadPoolExecutor(1, "nginx")
-        self._found = self._thread.submit(find_nginx, pids, netns_inode, may_dump=may_dump)
+        self._found = self._thread.submit(_find, pids, netns_inode, may_dump)
 
     def __enter__(self) -> "NginxLookup":
         return self
@@ -34,7 +36,7 @@ class NginxLookup:
         return {path: text for nginx in found for path, text in nginx.log_formats.items()}
 
     @property
-    def locations(self) -> tuple[NginxLocation, ...]:
+    def locations(self) -> "tuple[NginxLocation, ...]":
         """Return what the configurations say, once they are read."""
         return tuple(location for nginx in self._known for location in nginx.locations)
 
@@ -44,5 +46,12 @@ class NginxLookup:
         return tuple(note for nginx in self._known for note in nginx.notes)
 
     @property
-    def _known(self) -> tuple[NginxHere, ...]:
+    def _known(self) -> "tuple[NginxHere, ...]":
         return self._found.result() if self._found.done() else ()
+
+
+def _find(pids: Collection[int] | None, netns_inode: int | None, may_dump: bool) -> "tuple[NginxHere, ...]":
+    # The rules take as long to import as all else: while the watch waits for its first look.
+    from bench.watch.nginx_here import find_nginx  # noqa: PLC0415
+
+    return find_nginx(pids, netns_inode, may_dump=may_dump)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from bench.errors import LabError, PlanError
 from bench.runs.watch_trial import WatchPlan
@@ -12,12 +13,14 @@ from bench.watch import verdict
 from bench.watch.exact import ExactWatch
 from bench.watch.model import Snapshot
 from bench.watch.nginx_lookup import NginxLookup
-from bench.watch.requests import RequestSource, open_source
 from bench.watch.sampled import SampledWatch
 from bench.watch.scope import Scope
 from bench.watch.session import Judge, Session, Watch
 from bench.watch.stretches import LASTS_S
 from bench.watch.verdict import WatchVerdict
+
+if TYPE_CHECKING:
+    from bench.watch.requests import RequestSource
 
 USUAL_INTERVAL_S = 1.0
 """From one look to the next: a person reads no faster."""
@@ -69,10 +72,7 @@ def open_session(asked: Asked, interval_s: float | None = None) -> Iterator[Open
         watch = open_watch(scope, asked)
         closing.callback(watch.close)
         nginx = closing.enter_context(NginxLookup(scope.pids, scope.netns_inode, asked.nginx_dump))
-        sources: list[RequestSource] = []
-        for spec in asked.requests:
-            sources.append(_open_source(spec, asked.log_format, nginx))
-            closing.callback(sources[-1].close)
+        sources = _open_sources(asked, nginx, closing) if asked.requests else []
         judge = partial(verdict.judge, is_whole_host=scope.pids is None)
         session = Session(
             watch,
@@ -111,8 +111,16 @@ def _source(asked: Asked) -> str:
     return "sampled" if asked.sampled else "exact" if asked.exact else "exact where possible"
 
 
-def _open_source(spec: str, log_format: str | None, nginx: NginxLookup) -> RequestSource:
-    try:
-        return open_source(spec, log_format, nginx.wait() if spec.startswith("nginx-log:") else {})
-    except ValueError as error:
-        raise PlanError(f"--requests {error}") from error
+def _open_sources(asked: Asked, nginx: NginxLookup, closing: ExitStack) -> "list[RequestSource]":
+    """Open the sources of requests; PlanError where one is none, or cannot be read."""
+    from bench.watch.requests import open_source  # noqa: PLC0415  (kept out of the start-up of the command)
+
+    sources = []
+    for spec in asked.requests:
+        formats = nginx.wait() if spec.startswith("nginx-log:") else {}
+        try:
+            sources.append(open_source(spec, asked.log_format, formats))
+        except ValueError as error:
+            raise PlanError(f"--requests {error}") from error
+        closing.callback(sources[-1].close)
+    return sources

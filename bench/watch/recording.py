@@ -18,8 +18,6 @@ from bench.watch.session import MOST_KEPT, Judge, Look
 from bench.watch.stretches import LASTS_S, build_trials
 from bench.watch.verdict import WatchVerdict
 
-_LATE = 0.95
-"""The share of a stretch from which it is whole: intervals do not end to the millisecond."""
 _MASKED = "a host"
 
 
@@ -64,7 +62,8 @@ class Recorder:
         self._masked.append(snapshot)
         self._verdict = look.verdict
         self._stretch.append(self._hops.fold(snapshot))
-        if self._lasts_s >= _LATE * LASTS_S:
+        # Intervals do not end to the millisecond: the nearest end counts.
+        if self._lasts_s + snapshot.duration_s / 2 >= LASTS_S:
             self._write(is_cut=False)
 
     def close(self) -> Path | None:

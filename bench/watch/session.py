@@ -6,12 +6,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bench.watch.hop_table import HopRow, summarize
 from bench.watch.model import RequestFlow, Snapshot
-from bench.watch.requests import RequestSource
 from bench.watch.verdict import WatchVerdict
+
+if TYPE_CHECKING:
+    from bench.watch.requests import RequestSource
 
 MOST_KEPT = 120
 """Snapshots that are judged together: a slow leak shows within two minutes, and the memory has a bound."""
@@ -68,7 +70,7 @@ class Session:
         self,
         watch: Watch,
         judge: Judge,
-        sources: Iterable[RequestSource] = (),
+        sources: "Iterable[RequestSource]" = (),
         interval_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         *,
