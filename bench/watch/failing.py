@@ -9,7 +9,7 @@ from itertools import pairwise
 from bench import units
 from bench.watch.churn import fullest, label
 from bench.watch.evidence import HopGroup
-from bench.watch.finding import Certainty, Pattern, Urgency, WatchFinding, rate_words
+from bench.watch.finding import Certainty, Pattern, Urgency, WatchFinding, plural, rate_words
 from bench.watch.flows import Closer, comes_back
 from bench.watch.forecast import Outlook, forecast
 from bench.watch.model import Direction, HopFlow, HopState, HostState
@@ -46,14 +46,14 @@ def idle_race(group: HopGroup) -> WatchFinding | None:
     signs = is_seen + (is_seen and _knows_idle(group)) + bool(failed)
     certainty = (Certainty.POSSIBLE, Certainty.POSSIBLE, Certainty.LIKELY, Certainty.SURE)[signs]
     count = sum(resets) if is_seen else ended
-    what = "connections that had been idle" if _knows_idle(group) else "kept connections"
+    what = "that had been idle" if _knows_idle(group) else "that had been kept"
     return WatchFinding(
         Pattern.IDLE_RACE,
         Urgency.FAILING,
         label(group),
-        f"{units.count(count)} {what} were reset by the server."
+        f"The server reset {plural(count, 'connection')} {what}."
         if is_seen
-        else f"The server ended {units.count(ended)} kept connections, and requests failed.",
+        else f"The server ended {plural(ended, 'kept connection')}, and requests failed.",
         tuple(_race_facts(group)),
         "give the client's pool an idle timeout below the server's (nginx: keepalive_timeout in upstream {}),"
         " or raise the server's; `bench probe` measures it",
@@ -71,7 +71,7 @@ def _race_facts(group: HopGroup) -> Iterator[str]:
         yield f"They had been idle for {idle[0]:.1f} to {idle[-1]:.1f} s: its idle timeout."
     yield "The server gives idle connections up; a request that is sent at that moment fails: a proxy's 502."
     if group.failed_requests:
-        yield f"{units.count(group.failed_requests)} requests failed meanwhile."
+        yield f"{plural(group.failed_requests, 'request')} failed meanwhile."
 
 
 def _knows_idle(group: HopGroup) -> bool:

@@ -19,6 +19,7 @@ from bench.watch.finding import (
     Pattern,
     WatchFinding,
     WatchFindingJson,
+    plural,
     rate_words,
 )
 from bench.watch.forecast import is_loopback
@@ -72,9 +73,9 @@ class Seen:
         """Return it in words."""
         opened = rate_words(self.opened_per_s, is_lower_bound=self.source is Source.SAMPLED)
         parts = [
-            f"{units.count(self.hops)} hops" if self.hops != 1 else "1 hop",
-            f"{units.count(self.established)} established connections",
-            f"{opened} opened or accepted",
+            plural(self.hops, "hop"),
+            plural(self.established, "established connection"),
+            f"{opened} opened or accepted" if self.opened_per_s else "none opened or accepted",
         ]
         if self.requests_per_s is not None:
             parts.append(f"{units.rate(self.requests_per_s).removesuffix('/s')} requests/s")
@@ -228,7 +229,8 @@ def _of_host(
         if (each := pattern(snapshots)) is not None
     ]
     if not is_whole_host:
-        return about_host
+        # Whose backlog was full the kernel does not count: one that is named may be another process's.
+        return [each for each in about_host if each.pattern is not Pattern.SYN_BACKLOG]
     if not any(each.pattern is Pattern.FAILED_CONNECTS for each in found):
         about_host += filter(None, (host_patterns.failed_connects(snapshots),))
     for direction in Direction:

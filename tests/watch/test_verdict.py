@@ -243,7 +243,7 @@ CASES = {
         Pattern.IDLE_RACE,
         Urgency.FAILING,
         "10.0.0.2:8080",
-        "2 connections that had been idle were reset",
+        "The server reset 2 connections that had been idle",
         Closer.THERE,
         Certainty.LIKELY,
     ),
@@ -252,7 +252,7 @@ CASES = {
         Pattern.IDLE_RACE,
         Urgency.FAILING,
         "10.0.0.2:8080",
-        "2 kept connections were reset",
+        "The server reset 2 connections that had been kept",
         Closer.THERE,
         Certainty.POSSIBLE,
     ),
@@ -261,7 +261,7 @@ CASES = {
         Pattern.IDLE_RACE,
         Urgency.FAILING,
         "10.0.0.2:8080",
-        "10 connections that had been idle were reset",
+        "The server reset 10 connections that had been idle",
         Closer.THERE,
         Certainty.LIKELY,
     ),
@@ -306,7 +306,7 @@ CASES = {
         Pattern.SYN_BACKLOG,
         Urgency.FAILING,
         "this host",
-        "9 connections were dropped",
+        "9 connections dropped on arrival",
         certainty=Certainty.LIKELY,
     ),
     "conntrack nearly full": Case(
@@ -328,14 +328,14 @@ CASES = {
         Pattern.CONNTRACK,
         Urgency.FAILING,
         "this host",
-        "2 packets were dropped",
+        "2 packets dropped",
     ),
     "too many in TIME_WAIT": Case(
         host(HostFlow(time_wait_overflows=7), [HostState(max_time_wait=8192)]),
         Pattern.TIME_WAIT_OVERFLOW,
         Urgency.WASTE,
         "this host",
-        "7 connections were closed without TIME_WAIT: its limit of 8,192 is reached",
+        "7 connections closed without TIME_WAIT: its limit of 8,192 is reached",
     ),
 }
 
@@ -573,6 +573,10 @@ def test_what_vanishes_was_ended_by_the_peer_unless_time_wait_is_full(
     row = Row((made_up.hop(UPSTREAM, flow),), HostFlow(active_opens=100, time_wait_overflows=overflows))
     found = {each.pattern: each for each in verdict([row] * 5, Source.SAMPLED).faults}
     assert found[Pattern.SHORT_CONNECTIONS].closes_first is closes_first
+
+
+def test_a_full_backlog_may_be_that_of_another_process() -> None:
+    assert judge(made_up.watched(drops(443, 129, 128)), is_whole_host=False).faults == ()
 
 
 def test_connects_that_no_dump_shows_and_that_fail_are_told_of_the_host() -> None:

@@ -33,7 +33,7 @@ def test_nothing_is_said_of_what_wastes_nothing() -> None:
     text = format_verdict(judge(made_up.watched(made_up.kept(UPSTREAM, 32, 10))), width=200)
     assert text == (
         "nothing here wastes connections.\n"
-        "Seen in 10 s: 1 hop, 32 established connections, 0.0 connections/s opened or accepted.\n"
+        "Seen in 10 s: 1 hop, 32 established connections, none opened or accepted.\n"
     )
 
 
