@@ -30,11 +30,14 @@ class AccessLogSource:
     def __init__(self, path: str, log_format: str | None) -> None:
         """Go to the end of the log; SourceError where it cannot be read, or its format is not known."""
         tail = LogTail(Path(path))
-        if log_format is None:
+        try:
+            if log_format is None:
+                raise SourceError("has a format that is not known here", "give it with --log-format")
+            self._format = parse_format(log_format)
+        except SourceError:
             tail.close()
-            raise SourceError("has a format that is not known here", "give it with --log-format")
+            raise
         self._label = f"nginx access log {path}"
-        self._format = parse_format(log_format)
         self._tail = tail
         self._notes: tuple[str, ...] = ()
 
