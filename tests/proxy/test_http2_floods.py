@@ -88,6 +88,9 @@ FLOODS: dict[str, Callable[[RawClient, int], list[Frame]]] = {
     "empty content": lambda *_: [DataFrame(1, data=b"")],
     "padding": lambda *_: [DataFrame(1, data=b"", pad_length=255, flags=["PADDED"])],
     "streams that are reset at once": reset_at_once,
+    "streams over the limit": lambda client, number: [
+        HeadersFrame(2 * number + 3, data=client.block(fields_of("POST")), flags=["END_HEADERS"])
+    ],
     "malformed requests": malformed,
     "resets by the proxy": made_to_reset,
     "content on a stream that is closed": lambda *_: [DataFrame(1, data=b"x")],
