@@ -232,7 +232,7 @@ def test_an_upload_that_waits_for_its_turn_is_sent_although_it_has_ended() -> No
         upstream = stack.enter_context(listener.accept())
         until(upstream, b"x\r\n")
         second = client.begin(fields_of("POST"), end=False)
-        client.send(second, START + b"!")
+        client.send(second, b"x" * 16_383 + b"!")  # one frame, so that nothing but the end comes behind it
         client.h2.send_headers(second, [("x-trailer", "1")], end_stream=True)
         client.flush()
         assert proxy.count()["requests"] == 1, "the second has not begun"
