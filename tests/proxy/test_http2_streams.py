@@ -287,6 +287,19 @@ def test_expectations_reach_the_upstream() -> None:
             assert client.read(number).status == 200
 
 
+def test_an_http10_upstream_gets_a_body_whole_and_with_its_length(upstream: Upstream) -> None:
+    """It can neither read chunks nor send 100 (Continue)."""
+    with listening(upstream, "--upstream-http", "1.0") as proxy, Http2Client(proxy) as client:
+        number = client.begin(fields_of("POST", "/", ("expect", "100-continue")), end=False)
+        client.until(lambda: client.answers[number].interims == [100])
+        client.send(number, START * 10, end=True)
+        assert client.read(number).status == 200
+    (request,) = upstream.requests
+    assert request.head.startswith(b"POST / HTTP/1.0\r\n")
+    assert request.values(b"Content-Length") == [b"200000"]
+    assert request.content == START * 10
+
+
 def test_an_early_answer_ends_the_upload_and_nothing_else() -> None:
     """RFC 9113, section 8.1: the response is complete, and a reset without an error asks for no more."""
     with Listener() as listener, listening(listener) as proxy, Http2Client(proxy) as client:

@@ -95,14 +95,25 @@ def test_too_few_files() -> None:
     assert result.stderr.count("\n") == 1
 
 
-def test_a_loop_that_is_not_installed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("package", "flags", "said"),
+    [
+        ("uvloop", ("--loop", "uvloop"), "proxy: --loop uvloop is not installed;"),
+        ("h2", ("--http2",), "proxy: --http2 needs the library h2;"),
+    ],
+)
+def test_a_package_that_is_not_installed(
+    package: str,
+    flags: tuple[str, ...],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setitem(sys.modules, "uvloop", None)
-    assert main([*GOOD, "--loop", "uvloop"]) == 2
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main([*GOOD, *flags]) == 2
     words = capsys.readouterr()
     assert (words.out, words.err.count("\n")) == ("", 1)
-    assert words.err.startswith("proxy: --loop uvloop is not installed;")
+    assert words.err.startswith(said)
 
 
 def test_events_and_commands(upstream: Upstream) -> None:
