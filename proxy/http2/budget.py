@@ -18,6 +18,8 @@ MAX_LOSSES = 256.0
 connection is lost: a page of 128 requests may be cancelled and loaded anew.
 """
 LOSSES_PER_SECOND = 8.0
+LOSS_GAIN = 0.25
+"""Losses that a complete response gives back: of what many users share, a part is always cancelled."""
 RESPONSE_GAIN = 64.0
 """For a complete response: a client may send a WINDOW_UPDATE for the stream and one for the connection."""
 BYTE_GAIN = 1 / 32
@@ -45,6 +47,11 @@ class Budget:
     def earn(self, size: float) -> None:
         """Give bytes back; there are never more than CAPACITY."""
         self._left = max(self._left, min(CAPACITY, self._left + size))
+
+    def complete(self) -> None:
+        """Note a complete response."""
+        self.earn(RESPONSE_GAIN)
+        self._losses = min(MAX_LOSSES, self._losses + LOSS_GAIN)
 
     def allow(self, size: float) -> None:
         """Give bytes that may come for nothing, whatever has been spent."""

@@ -12,8 +12,7 @@ from h2.errors import ErrorCodes
 from h2.exceptions import DenialOfServiceError, ProtocolError, StreamClosedError
 
 from proxy.errors import ProxyError
-from proxy.http2 import budget
-from proxy.http2.budget import Budget, useful_bytes
+from proxy.http2.budget import BYTE_GAIN, Budget, useful_bytes
 from proxy.http2.endpoint import MAX_STREAMS, STREAM_WINDOW, Endpoint
 from proxy.http2.stream import Stream
 from proxy.transport import Transport
@@ -203,7 +202,7 @@ class Http2Connection(asyncio.Protocol):
 
     def response_ended(self, stream: Stream, *, has_request: bool) -> None:
         """Forget a stream whose response is sent; what is missing of its request is not wanted any more."""
-        self._budget.earn(budget.RESPONSE_GAIN)
+        self._budget.complete()
         if not has_request:
             # RFC 9113, section 8.1.
             self._write_reset(stream.number, ErrorCodes.NO_ERROR)
@@ -264,7 +263,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _send_out(self) -> None:
         out, self._out = self._out, bytearray()
-        self._budget.earn(len(out) * budget.BYTE_GAIN)
+        self._budget.earn(len(out) * BYTE_GAIN)
         if out:
             self.transport.send(out)
 

@@ -47,7 +47,18 @@ def test_what_may_be_on_its_way_is_allowed_up_to_a_bound() -> None:
     assert not budget.spend(1, 0.0)
 
 
-def test_lost_streams_are_bounded_whatever_else_is_done() -> None:
+def test_a_part_of_many_requests_may_be_cancelled() -> None:
+    budget = Budget(0.0)
+    for _ in range(10_000):
+        assert budget.lose(0.0)
+        for _ in range(4):
+            budget.complete()
+    for _ in range(int(MAX_LOSSES)):
+        budget.lose(0.0)
+    assert not budget.lose(0.0), "and no more than that"
+
+
+def test_lost_streams_are_bounded_whatever_else_is_sent() -> None:
     budget = Budget(0.0)
     for _ in range(int(MAX_LOSSES)):
         budget.earn(CAPACITY)

@@ -77,7 +77,16 @@ def test_what_a_proxy_opens_upstream(name: str, multiplexes: bool, tmp_path: Pat
     assert got["h2"]["figures"]["connections"] == 1
 
 
-def test_the_built_in_proxy_is_refused_for_http2(tmp_path: Path) -> None:
+def test_the_built_in_proxy_speaks_http2_with_clients(tmp_path: Path) -> None:
+    asked = ("--variant", "h2-to-h1", "--subject", "asyncio")
+    (trial,) = found(bench_process.scenario("http2", *SMALL, *asked, root=tmp_path)).values()
+    assert trial["figures"]["failed"] == 0
+    assert trial["figures"]["connections"] == 1
+    assert trial["figures"]["server_connections"] >= 4
+    assert trial["figures"]["server_http2_connections"] == 0
+
+
+def test_the_built_in_proxy_is_refused_for_http2_upstream(tmp_path: Path) -> None:
     asked = ("--variant", "h2", "--subject", "asyncio")
     done = bench_process.run("scenario", "run", "http2", *asked, "-o", tmp_path)
     assert (done.returncode, "speaks no HTTP/2" in done.stderr) == (2, True)
