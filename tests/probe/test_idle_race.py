@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,15 +17,14 @@ from bench.probe.probing import probe
 from bench.probe.progress import tell_nobody
 from bench.probe.target import parse_target
 from tests import needs
-from tests.nginx import real
 from tests.probe import fronts
+from tests.probe.clients import LOST, Answer, Clients
 from tests.probe.dying_server import DyingServer, dying_server
 
 IDLE_S = 2.0
 CLIENTS = 8
 HAPROXY_RETRIES = 3
 """Its default."""
-LOST = "the connection was closed without a response"
 
 
 def result(server: DyingServer, *, idle_s: float = IDLE_S, max_requests: int | None = None) -> ProbeResult:
@@ -41,40 +38,6 @@ def result(server: DyingServer, *, idle_s: float = IDLE_S, max_requests: int | N
 def advised(name: str, found: ProbeResult) -> tuple[str, ...]:
     """Return the lines of the advice for one proxy."""
     return next(each.lines for each in advise(found) if each.proxy.lower() == name)
-
-
-class Clients:
-    """Clients that each keep a connection to the proxy, and send their requests at the same time."""
-
-    def __init__(self, listening: Path, count: int) -> None:
-        self._connections = [real.client(listening) for _ in range(count)]
-
-    def send(self, method: str) -> list[int | str]:
-        """Send one request each; return the statuses, or LOST."""
-        answers: list[int | str] = []
-        threads = [
-            threading.Thread(target=lambda each=each: answers.append(_request(each, method)))
-            for each in self._connections
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return answers
-
-    def close(self) -> None:
-        for each in self._connections:
-            each.close()
-
-
-def _request(connection: http.client.HTTPConnection, method: str) -> int | str:
-    try:
-        connection.request(method, "/", body=b"x" if method == "POST" else None)
-        answer = connection.getresponse()
-        answer.read()
-    except (ConnectionError, http.client.HTTPException):
-        return LOST
-    return answer.status
 
 
 @contextmanager
@@ -91,7 +54,7 @@ def lab(
             clients.close()
 
 
-def lose_requests(name: str, folder: Path, lines: Sequence[str], server: DyingServer) -> list[int | str]:
+def lose_requests(name: str, folder: Path, lines: Sequence[str], server: DyingServer) -> list[Answer]:
     """Send a POST from each client once the proxy or the server has ended each connection."""
     with lab(name, folder, lines, server) as clients:
         server.wait_for_ends(CLIENTS)
