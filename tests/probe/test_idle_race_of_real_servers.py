@@ -29,7 +29,7 @@ NAMES = ("node", "gunicorn gthread", "uvicorn", "hypercorn", "aiohttp", "nginx")
 def lines_for(name: str, found: ProbeResult, line: LongLine) -> Sequence[str]:
     """Return what a proxy must be told about a server that is reached through a line."""
     advice = advise(replace(found, port=line.port_of_line))
-    return next(each.lines for each in advice if each.proxy.lower() == name)
+    return next(each.lines for each in advice if each.proxy.lower() == fronts.product(name))
 
 
 def post_at_the_end(name: str, folder: Path, line: LongLine, lines: Sequence[str]) -> list[Answer]:
@@ -47,7 +47,7 @@ def post_at_the_end(name: str, folder: Path, line: LongLine, lines: Sequence[str
 
 def pairs() -> list[object]:
     """Return nginx in front of each server, and each other proxy in front of the first of them."""
-    found = []
+    found: list[object] = []
     for server in (server for server in SERVERS if server.name in NAMES):
         for name in fronts.FRONTS if server.name == NAMES[0] else ("nginx",):
             is_here = needs.unless(server.is_here, server.program or server.package, server.remedy)
@@ -67,7 +67,7 @@ def test_what_a_probe_measures_of_it_ends_its_race(name: str, server: RealServer
             assert line.ended >= 1
             assert sum(answer in LOST_BY for answer in answers) == line.crossed >= 1
         with long_line(port) as line:
-            lines = lines_for(name, found, line)
-            answers = post_at_the_end(name, tmp_path / "advised", line, lines)
+            advised = lines_for(name, found, line)
+            answers = post_at_the_end(name, tmp_path / "advised", line, advised)
             assert (line.ended, line.crossed) == (0, 0)
             assert LOST_BY.isdisjoint(answers)
