@@ -23,14 +23,12 @@ from bench.watch.model import (
     Snapshot,
     Source,
 )
-from bench.watch.sampled import SampledWatch
+from bench.watch.sampled import COST_SHARE, SampledWatch
 from bench.watch.sampled_notes import is_of_dumps
 from bench.watch.scope import Scope
 from bench.watch.scope_events import ScopeEvents
 from bench.watch.tracefs import TracingError
 
-DUMP_SHARE = 0.03
-"""Of a core, that dumps may take beside the events."""
 _OLD_S = 3.0
 """From this age on it is said that sockets are not listed at each look."""
 MOST_HOPS = 1000
@@ -108,7 +106,7 @@ class ExactWatch:
         if self._dumped is None or not interval.is_whole or now_s >= self._dump_due_s:
             dumped = self._sampled.snapshot()
             self._dumped, self._dumped_s = dumped, now_s
-            self._dump_due_s = now_s + dumped.cost_s / DUMP_SHARE
+            self._dump_due_s = now_s + dumped.cost_s / COST_SHARE
             return dumped
         age_s, cost_s = now_s - self._dumped_s, self._dumped.cost_s
         if age_s < _OLD_S:
