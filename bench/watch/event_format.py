@@ -11,6 +11,7 @@ import numpy as np
 
 _FIELD = re.compile(r"field:(?P<declared>[^;]+);\s*offset:(?P<offset>\d+);\s*size:(?P<size>\d+);")
 _ID = re.compile(r"^ID:\s*(\d+)", re.MULTILINE)
+_NUMBER_BYTES = (1, 2, 4, 8)
 _NAME = re.compile(r"(\w+)\s*(?:\[[^]]*\])?$")
 
 
@@ -36,21 +37,27 @@ class EventFormat:
         return max(field.offset + field.size for field in self.fields.values())
 
     def dtype(self, wanted: Mapping[str, str]) -> np.dtype[np.void]:
-        """Return the type of records with the fields `wanted`: name and numpy's type of each.
+        """Return the type of records with the fields `wanted`, each "u", "i" or "words" by its name.
 
-        KeyError names a field that this kernel does not have; ValueError one of another size.
+        A number has as many bytes as this kernel gives it; words have 32 bits. KeyError names a field that
+        this kernel does not have, ValueError one whose size makes no sense.
         """
-        for name, kind in wanted.items():
-            if np.dtype(kind).itemsize != self.fields[name].size:
-                raise ValueError(f"{name} has {self.fields[name].size} bytes")
         return np.dtype(
             {
                 "names": list(wanted),
-                "formats": list(wanted.values()),
+                "formats": [_format(name, self.fields[name].size, kind) for name, kind in wanted.items()],
                 "offsets": [self.fields[name].offset for name in wanted],
                 "itemsize": self.size,
             }
         )
+
+
+def _format(name: str, size: int, kind: str) -> str:
+    if kind == "words" and size % 4 == 0:
+        return f"({size // 4},)u4"
+    if kind != "words" and size in _NUMBER_BYTES:
+        return f"{kind}{size}"
+    raise ValueError(f"{name} has {size} bytes")
 
 
 def parse(text: str) -> EventFormat:

@@ -6,7 +6,9 @@ to ESTABLISHED or leaves it. An RST shows in `tcp:tcp_receive_reset` just before
 Sources: include/trace/events/sock.h and tcp.h; net/ipv4/tcp.c; net/ipv4/tcp_input.c.
 """
 
+import contextlib
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -14,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.observe.sock_diag import ESTABLISHED, SYN_SENT, address_words
-from bench.watch.event_format import EventFormat
 from bench.watch.ring_buffer import WORD_BYTES, Records
 from bench.watch.tracefs import Tracefs, TraceInstance, TracingError
 
@@ -65,59 +66,90 @@ Rows = NDArray[np.void]
 """Rows of type ROW."""
 
 _STATE_FIELDS = {
-    "common_type": "u2",
-    "common_pid": "i4",
-    "skaddr": "u8",
-    "oldstate": "i4",
-    "newstate": "i4",
-    "sport": "u2",
-    "dport": "u2",
-    "protocol": "u2",
+    "common_pid": "i",
+    "skaddr": "u",
+    "oldstate": "i",
+    "newstate": "i",
+    "sport": "u",
+    "dport": "u",
+    "protocol": "u",
     # Those of IPv4 are there in their form of IPv6.
-    "saddr_v6": "(4,)u4",
-    "daddr_v6": "(4,)u4",
+    "saddr_v6": "words",
+    "daddr_v6": "words",
 }
+_RESET_FIELDS = {"skaddr": "u"}
 _LOOPBACK, _LOOPBACK_6 = address_words("127.0.0.1"), address_words("::1")
 _FIRST_BYTE = np.frombuffer(b"\xff\0\0\0", np.uint32)[0]
-_RESET_FIELDS = {"common_type": "u2", "skaddr": "u8"}
+
+
+@dataclass(frozen=True, slots=True)
+class SocketEvent:
+    """One event of this kernel: its name, its number, and the type of its records."""
+
+    name: str
+    number: int
+    record: np.dtype[np.void]
+
+    @classmethod
+    def of(cls, tracefs: Tracefs, name: str, wanted: Mapping[str, str]) -> "SocketEvent":
+        """Read the format of `SYSTEM/EVENT`; TracingError where it lacks what is wanted."""
+        found = tracefs.format(name)
+        try:
+            return cls(name, found.number, found.dtype(wanted))
+        except (KeyError, ValueError) as error:
+            raise TracingError(
+                f"the event {name.replace('/', ':')} of this kernel is another: {error}"
+            ) from error
+
+    def enable(self, instance: TraceInstance, condition: str) -> None:
+        """Turn it on for what fits a filter."""
+        instance.enable(self.name, condition)
+
+    def records(
+        self, flat: NDArray[np.uint8], records: Records
+    ) -> tuple[NDArray[np.void], NDArray[np.int64]]:
+        """Return the records of this event, and their times."""
+        fits = records.word * WORD_BYTES + self.record.itemsize <= len(flat)
+        # The kernel writes the number of the event first (struct trace_entry).
+        is_it = fits & (flat.view(np.uint16)[records.word * (WORD_BYTES // 2)] == self.number)
+        # A window of the record's type at each word, of which those are taken.
+        windows = max(0, (len(flat) - self.record.itemsize) // WORD_BYTES + 1)
+        everywhere = np.ndarray((windows,), self.record, flat, strides=(WORD_BYTES,))
+        return everywhere[records.word[is_it]], records.time_ns[is_it]
 
 
 @dataclass(frozen=True, slots=True)
 class SocketEvents:
-    """The events of this kernel: their numbers, and the types of their records."""
+    """The events of this kernel."""
 
-    state: EventFormat
-    resets: tuple[tuple[RowKind, EventFormat], ...]
+    state: SocketEvent
+    resets: tuple[tuple[RowKind, SocketEvent], ...]
     """Only those that this kernel has: without them it stays unknown who reset a connection."""
 
     @classmethod
     def of(cls, tracefs: Tracefs) -> "SocketEvents":
         """Read the formats; TracingError where the kernel lacks what it cannot do without."""
         found = []
-        for kind, event in ((RowKind.SENT_RESET, SENT_EVENT), (RowKind.RECEIVED_RESET, RECEIVED_EVENT)):
-            try:
-                found.append((kind, tracefs.format(event)))
-            except TracingError:
-                continue
-        return cls(tracefs.format(STATE_EVENT), tuple(found))
+        for kind, name in ((RowKind.SENT_RESET, SENT_EVENT), (RowKind.RECEIVED_RESET, RECEIVED_EVENT)):
+            with contextlib.suppress(TracingError):
+                found.append((kind, SocketEvent.of(tracefs, name, _RESET_FIELDS)))
+        return cls(SocketEvent.of(tracefs, STATE_EVENT, _STATE_FIELDS), tuple(found))
 
     def enable(self, instance: TraceInstance, state_filter: str = STATE_FILTER) -> None:
         """Turn the events on, those of resets first: no end of a connection is then without them."""
-        names = {RowKind.SENT_RESET: SENT_EVENT, RowKind.RECEIVED_RESET: RECEIVED_EVENT}
-        for kind, _ in self.resets:
-            instance.enable(names[kind], RESET_FILTER)
-        instance.enable(STATE_EVENT, state_filter)
+        for _, event in self.resets:
+            event.enable(instance, RESET_FILTER)
+        self.state.enable(instance, state_filter)
 
     def rows(self, pages: NDArray[np.uint8], records: Records) -> Rows:
         """Return the rows of these events among `records`; what other events wrote is left out."""
         flat = np.ascontiguousarray(pages).reshape(-1)
         parts = [self._state_rows(flat, records)]
-        parts += [_reset_rows(flat, records, kind, of) for kind, of in self.resets]
+        parts += [_reset_rows(flat, records, kind, event) for kind, event in self.resets]
         return np.concatenate(parts)
 
     def _state_rows(self, flat: NDArray[np.uint8], records: Records) -> Rows:
-        at, times = _of(flat, records, self.state.number, self.state.size)
-        found = _gather(flat, at, self.state.dtype(_STATE_FIELDS))
+        found, times = self.state.records(flat, records)
         is_tcp = found["protocol"] == socket.IPPROTO_TCP
         found, times = found[is_tcp], times[is_tcp]
         rows = np.zeros(len(found), ROW)
@@ -136,27 +168,8 @@ def is_loopback(words: NDArray[np.uint32]) -> NDArray[np.bool_]:
     return is_v4 | is_v6
 
 
-def _reset_rows(flat: NDArray[np.uint8], records: Records, kind: RowKind, of: EventFormat) -> Rows:
-    at, times = _of(flat, records, of.number, of.size)
-    rows = np.zeros(len(at), ROW)
-    rows["time_ns"], rows["kind"] = times, kind
-    rows["socket"] = _gather(flat, at, of.dtype(_RESET_FIELDS))["skaddr"]
+def _reset_rows(flat: NDArray[np.uint8], records: Records, kind: RowKind, event: SocketEvent) -> Rows:
+    found, times = event.records(flat, records)
+    rows = np.zeros(len(found), ROW)
+    rows["time_ns"], rows["kind"], rows["socket"] = times, kind, found["skaddr"]
     return rows
-
-
-def _of(
-    flat: NDArray[np.uint8], records: Records, number: int, size: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where the records of one event are, in words, and their times."""
-    fits = records.word * WORD_BYTES + size <= len(flat)
-    # The kernel writes the number of the event first (struct trace_entry).
-    is_it = fits & (flat.view(np.uint16)[records.word * (WORD_BYTES // 2)] == number)
-    return records.word[is_it], records.time_ns[is_it]
-
-
-def _gather(flat: NDArray[np.uint8], at: NDArray[np.int64], kind: np.dtype[np.void]) -> NDArray[np.void]:
-    """Return the records at words `at`: a window of their type at each word, of which those are taken."""
-    windows = max(0, (len(flat) - kind.itemsize) // WORD_BYTES + 1)
-    everywhere = np.ndarray((windows,), kind, flat, strides=(WORD_BYTES,))
-    taken: NDArray[np.void] = everywhere[at]
-    return taken

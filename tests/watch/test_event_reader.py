@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import astuple
@@ -115,3 +116,17 @@ def test_a_reader_that_lost_events_stops_and_says_how_many(traffic: Traffic, sta
     stopped = wait_for(reader, whole=False)
     assert stopped.reason is not None
     assert "the reader fell behind (" in stopped.reason
+
+
+def test_a_reader_that_cannot_read_any_more_says_so_and_stays_away(start: Start) -> None:
+    reader = start(first_pause_s=0.0)
+
+    def fail() -> None:
+        raise OSError(errno.ENODEV, "No such device")
+
+    with reader._lock:
+        reader._instance.read = fail  # type: ignore[method-assign, assignment]
+    for _ in range(2):
+        stopped = wait_for(reader, whole=False)
+        assert stopped.reason is not None
+        assert stopped.reason.startswith("the events cannot be read any more (")
