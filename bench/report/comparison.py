@@ -102,7 +102,10 @@ def build_legend(compared: Sequence[Comparison]) -> list[ChartSide]:
 
 def _build_group(metric: Metric, compared: Sequence[Comparison]) -> Iterator[Bar]:
     for each in compared:
-        for rank, (side, cell) in enumerate(zip(each.sides, each.row(metric.key).cells, strict=True)):
+        cells = each.row(metric.key).cells
+        if each.sides[0].run.kind == "watch" and not any(cell.values for cell in cells):
+            continue  # a figure of the whole host, or of hops alone
+        for rank, (side, cell) in enumerate(zip(each.sides, cells, strict=True)):
             label = side.name if len(compared) == 1 else f"{_group(each)}: {side.name}"
             if cell.estimate is None:
                 yield Bar(label, None, _missing(cell), colour=rank)

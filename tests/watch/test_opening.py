@@ -1,0 +1,109 @@
+"""What a command line asks to watch, opened and closed: which watch, which sources, what nginx says."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from bench.errors import LabError, PlanError
+from bench.watch import nginx_here, opening, requests
+from bench.watch.nginx_here import NginxHere, NginxLocation
+from bench.watch.nginx_here.model import ServerAddress
+from bench.watch.opening import Asked, open_session
+from bench.watch.scope import open_scope
+from tests.watch.made_up import UPSTREAM, short, watched
+from tests.watch.scripted import ScriptedSource, ScriptedWatch
+
+CHURN = watched(short(UPSTREAM, 2_000, 5))
+LOCATION = NginxLocation(
+    "shop:80 location /", "/etc/nginx/nginx.conf:8", "http://app", "not reused", True, "no keepalive",
+    "add `keepalive 32;`", servers=(ServerAddress("10.0.0.2", 8080, frozenset({"10.0.0.2"})),),
+)  # fmt: skip
+
+
+class Events(ScriptedWatch):
+    """A watch by events, which may have none."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(CHURN)
+        self.reason = reason
+
+
+@pytest.fixture
+def no_nginx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be no nginx on this host."""
+    monkeypatch.setattr(nginx_here, "find_nginx", lambda *_, **__: ())
+
+
+def test_events_are_read_where_they_may_be_and_a_sample_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events, dumps = Events(), ScriptedWatch(CHURN)
+    monkeypatch.setattr(opening, "ExactWatch", lambda scope: events)
+    monkeypatch.setattr(opening, "SampledWatch", lambda scope: dumps)
+    scope = open_scope()
+    assert opening.open_watch(scope, Asked()) is events
+    assert opening.open_watch(scope, Asked(exact=True)) is events
+    assert opening.open_watch(scope, Asked(sampled=True)) is dumps
+
+
+def test_without_events_a_watch_goes_on_unless_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = Events("sampled only, not exact: the kernel's tracing is for root only")
+    monkeypatch.setattr(opening, "ExactWatch", lambda scope: events)
+    scope = open_scope()
+    assert opening.open_watch(scope, Asked()) is events
+    with pytest.raises(LabError, match=r"^--exact: .* is for root only; leave it out, or become root$"):
+        opening.open_watch(scope, Asked(exact=True))
+    assert events.is_closed
+
+
+@pytest.mark.usefixtures("no_nginx")
+def test_all_that_was_opened_is_closed_also_where_a_source_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch, source = ScriptedWatch(CHURN), ScriptedSource([])
+
+    def open_source(spec: str, *_: object) -> ScriptedSource:
+        if spec == "bad":
+            raise ValueError("bad: refuses the connection; start it")
+        return source
+
+    monkeypatch.setattr(opening, "open_watch", lambda scope, asked: watch)
+    monkeypatch.setattr(requests, "open_source", open_source)
+    with (
+        pytest.raises(PlanError, match=r"^--requests bad: refuses the connection; start it$"),
+        open_session(Asked(requests=("good", "bad"))),
+    ):
+        pass
+    assert (watch.is_closed, source.is_closed) == (True, True)
+
+
+def test_what_nginx_on_this_host_is_told_stands_beside_the_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = NginxHere(7, locations=(LOCATION,), notes=("a file cannot be read",))
+    monkeypatch.setattr(nginx_here, "find_nginx", lambda *_, **__: (found,))
+    monkeypatch.setattr(opening, "open_watch", lambda scope, asked: ScriptedWatch(CHURN))
+    with open_session(Asked()) as opened:
+        for _ in range(5):
+            look = opened.session.look(is_last=True)
+        told = opened.judge(look.snapshots)
+    assert look.verdict.faults[0].change == "add `keepalive 32;`"
+    assert "a file cannot be read" in look.verdict.notes
+    assert told.faults[0].configured == (), "a recording that is masked names no place of nginx"
+
+
+def test_the_first_looks_do_not_wait_for_a_long_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_read = threading.Event()
+
+    def find_nginx(*_: object, **__: object) -> tuple[NginxHere, ...]:
+        assert is_read.wait(120)
+        return (NginxHere(7, notes=("it was long",)),)
+
+    monkeypatch.setattr(nginx_here, "find_nginx", find_nginx)
+    monkeypatch.setattr(opening, "open_watch", lambda scope, asked: ScriptedWatch(CHURN))
+    try:
+        with open_session(Asked()) as opened:
+            assert "it was long" not in opened.session.look(is_last=True).verdict.notes
+            is_read.set()
+            while "it was long" not in opened.session.look(is_last=True).verdict.notes:
+                pass
+    finally:
+        is_read.set()
