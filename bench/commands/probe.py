@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from bench.probe.model import ProbeResult
     from bench.probe.target import ProbeTarget
 
-_LEAST_REQUESTS, _MOST_REQUESTS = 40, 100_000
-"""Fewer leave no room for the idle time (bench.probe.limits)."""
+_MOST_REQUESTS = 100_000
 
 
 @command("probe")
@@ -35,7 +34,7 @@ _LEAST_REQUESTS, _MOST_REQUESTS = 40, 100_000
 @option(
     Heading.RUN,
     "--requests",
-    type=Count(_LEAST_REQUESTS, _MOST_REQUESTS),
+    type=Count(1, _MOST_REQUESTS),
     default=60,
     help="Requests that it sends at the most; more find out after how many a connection is ended.",
 )
@@ -105,11 +104,14 @@ def probe_command(
     server itself, with no proxy between: a proxy in front has to know the idle time that it finds.
     """
     from bench.probe.advice import to_json
-    from bench.probe.limits import ProbeSettings
+    from bench.probe.limits import ProbeSettings, least_requests
     from bench.probe.probing import probe
     from bench.report.probe import format_probe, show_live
 
     asked = _read_target(target, paths, headers, server_name)
+    if requests < (least := least_requests(len(asked.more_paths))):
+        several = f" with {len(paths)} paths" if len(paths) > 1 else ""
+        raise PlanError(f"--requests {requests}: a probe{several} takes {least} at the least; raise it")
     contexts = _contexts(asked, insecure, cacert)
     settings = ProbeSettings(max_s=max_s, most_requests=requests, patience_s=patience_s)
     with show_live(sys.stderr) as report:

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 MOST_CONNECTIONS = 20
 DEFAULT_REQUESTS = 60
-LEAST_REQUESTS = 40
-"""Fewer leave no room for the idle time."""
 IDLE_CONNECTIONS = 8
 """That wait together, each begun later than the one before."""
 HTTP2_REQUESTS = 4
@@ -16,6 +14,21 @@ IDLE_REQUESTS = IDLE_CONNECTIONS + SCOUT_REQUESTS + 10
 """What the measurement of the idle time takes: one for each of those, those of the scout, and bisection."""
 CASE_REQUESTS = 2
 """Of each case: its own, and one that shows whether the connection still works."""
+
+CASES = 5
+"""That each probe tries, beside those of further paths."""
+_LEAST_COUNTED = 2
+"""Requests on one connection: fewer do not show whether it is kept."""
+
+
+def reserved_requests(more_paths: int) -> int:
+    """Return how many requests a probe keeps for what comes after the count of those on one connection."""
+    return CASE_REQUESTS * (CASES + more_paths) + HTTP2_REQUESTS + IDLE_REQUESTS
+
+
+def least_requests(more_paths: int) -> int:
+    """Return how many requests a probe with so many further paths has to be allowed."""
+    return _LEAST_COUNTED + reserved_requests(more_paths)
 
 
 @dataclass(frozen=True, slots=True)

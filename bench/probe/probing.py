@@ -12,14 +12,12 @@ from bench.probe.connection import Contexts, ProbeConnection
 from bench.probe.exchange import NoAnswer, NoAnswerCause, ProbeRequest
 from bench.probe.http2 import find_http2
 from bench.probe.idle import IdleFindings, measure_idle
-from bench.probe.limits import CASE_REQUESTS, HTTP2_REQUESTS, IDLE_REQUESTS, Budget, ProbeSettings
+from bench.probe.limits import Budget, ProbeSettings, reserved_requests
 from bench.probe.model import KeepAliveCase, ProbeResult
 from bench.probe.progress import ProbeProgress, Report
 from bench.probe.target import ProbeTarget, resolve
 from bench.probe.watching import IdleWait
 
-_CASES = 5
-"""Those that each probe tries, beside those of further paths."""
 _REMEDIES = {
     Cause.NOBODY: "start the server, or write another port",
     Cause.UNREACHABLE: "write another address, or see what is between",
@@ -114,9 +112,9 @@ class _Probe:
     async def _count(self, client: ProbeClient, connection: ProbeConnection) -> RequestCount:
         """Return how many requests the first connection takes; TargetError where not even one."""
         self._report(ProbeProgress("requests on one connection"))
-        reserved = CASE_REQUESTS * (_CASES + len(self._target.more_paths)) + HTTP2_REQUESTS + IDLE_REQUESTS
+        most = self._budget.requests_left - reserved_requests(len(self._target.more_paths))
         try:
-            count = await count_requests(client, connection, max(2, self._budget.requests_left - reserved))
+            count = await count_requests(client, connection, most)
         except NoAnswer as failure:
             if failure.cause in (NoAnswerCause.ENDLESS, NoAnswerCause.CUT):
                 raise TargetError(
@@ -126,8 +124,11 @@ class _Probe:
             self._explain(client.address, str(failure))
         finally:
             connection.close()
-        if count.first.status == 400 and self._context is None and first_answer.speaks_tls(client.address):
-            raise self._wrong_scheme(ProbeError(Cause.SPEAKS_TLS))
+        if count.first.status == 400 and self._context is None:
+            # What web servers say to HTTP on a port of TLS: 400, and a sentence.
+            self._budget.take_connection()
+            if await asyncio.to_thread(first_answer.speaks_tls, client.address):
+                raise self._wrong_scheme(ProbeError(Cause.SPEAKS_TLS))
         self._notes += self._note_status(count)
         return count
 

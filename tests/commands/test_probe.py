@@ -100,9 +100,14 @@ def test_more_requests_find_a_higher_number() -> None:
         (("127.0.0.1:1", "--path", "x"), 2, "bench: --path x: 'x' is no path; begin it with /"),
         (("127.0.0.1:1", "-H", "x"), 2, "bench: --header 'x' is no field; write 'NAME: VALUE'"),
         (
-            ("127.0.0.1:1", "--requests", "10"),
+            ("127.0.0.1:1", "--requests", "41"),
             2,
-            "bench probe: invalid value for '--requests': 10 is ",
+            "bench: --requests 41: a probe takes 42 at the least; raise",
+        ),
+        (
+            ("127.0.0.1:1", *["--path", "/"] * 12),
+            2,
+            "bench: --requests 60: a probe with 12 paths takes 64 at ",
         ),
         (("127.0.0.1:1", "--max", "0"), 2, "bench probe: invalid value for '--max': '0' is not between "),
     ],

@@ -129,11 +129,13 @@ def test_a_redirect_is_a_note() -> None:
     assert [note.partition(":")[0] for note in result.notes] == ["GET / answers 301, which leads to https"]
 
 
-def test_an_error_at_the_path_is_a_note() -> None:
-    refused = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+@pytest.mark.parametrize("status", [400, 503])
+def test_an_error_at_the_path_is_a_note(status: int) -> None:
+    refused = b"HTTP/1.1 %d No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status
     with serving(closing(refused)) as server:
         result = probed(server.port)
-    assert result.notes == ("GET / answers 503: name another path by --path",)
+    assert result.notes == (f"GET / answers {status}: name another path by --path",)
+    assert server.accepted == result.connections_used
 
 
 def test_a_later_answer_that_is_none_is_told() -> None:
