@@ -2,7 +2,8 @@
 
 A socket in TIME_WAIT belongs to no process any more, and a short connection is gone before one can look who
 holds it. So it is hops that belong to processes: a port that they listen on, a peer that they were seen to
-connect to. A hop that others use too, and one on which no process was seen, stands apart.
+connect to. A dump names the user of each connection too: that tells where no other process has the user. A
+hop that others use too, and one on which no process was seen, stands apart.
 """
 
 import os
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from bench.watch.columns import U64, Mask, matches, socket_columns
 from bench.watch.dump import Connections, Dump, HopColumns
-from bench.watch.processes import HeldSockets, held_sockets
+from bench.watch.processes import HeldSockets, held_sockets, users_of
 from bench.watch.scope import Scope
 
 _MOST_HOPS = 1 << 16
@@ -44,6 +45,8 @@ class Attribution:
         self._names: dict[int, dict[str, None]] = {}
         """By hop, or by port that is listened on."""
         self._held: HeldSockets | None = None
+        self._users: frozenset[int] = frozenset()
+        """Those of the scope's processes which no other process has."""
         self._is_alone = scope.is_alone()
         self._asked_s = time.monotonic()
 
@@ -56,10 +59,11 @@ class Attribution:
         """Read which sockets processes hold, those of the scope or all; milliseconds."""
         if self._scope.pids is not None and time.monotonic() - self._asked_s > _ALONE_EVERY_S:
             self._is_alone, self._asked_s = self._scope.is_alone(), time.monotonic()
+        everybody = {int(name) for name in os.listdir("/proc") if name.isdigit()}
         pids = self._scope.pids
-        if pids is None:
-            pids = frozenset(int(name) for name in os.listdir("/proc") if name.isdigit())
-        self._held = held_sockets(pids)
+        self._held = held_sockets(everybody if pids is None else pids)
+        if pids is not None and not self._is_alone:
+            self._users = users_of(pids) - users_of(everybody - pids)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -73,9 +77,10 @@ class Attribution:
             return ("the open files of other users' processes may not be read: root would add their names",)
         if self._is_alone:
             return ()
+        limit = "by their user only" if self._users else "in no way"
         return (
-            f"{self._scope.name}: their open files may not be read, so that no connection can be told to be"
-            " theirs: root would tell them apart",
+            f"{self._scope.name}: their open files may not be read, so that connections are told to be theirs"
+            f" {limit}: root would tell them apart",
         )
 
     def learn(self, listening: NDArray[np.uint32], dump: Dump) -> None:
@@ -93,6 +98,16 @@ class Attribution:
             # What was there before the files were read, and is there still, belongs to somebody else.
             self._add_hops(np.unique(outgoing.hop[~ours & (outgoing.seen_ms < held.read_ms)]), Owner.OTHERS)
         self._add_names(outgoing.take(ours), held)
+
+    def learn_by_user(self, dump: Dump) -> None:
+        """Take note of what users that only the scope's processes have are seen with."""
+        if self._users:
+            users = np.fromiter(self._users, np.uint32, len(self._users))
+            live = dump.connections
+            theirs = np.unique(live.hop[np.isin(live.user, users) & (live.inode != 0)])
+            hops = dump.hops.take(matches(dump.hops.hop, theirs)[0])
+            self._ports[hops.port[hops.is_incoming]] |= np.uint8(Owner.SCOPE)
+            self._add_hops(hops.hop[~hops.is_incoming], Owner.SCOPE)
 
     def owners(self, hops: HopColumns) -> NDArray[np.uint8]:
         """Return who was seen on each hop, as `Owner`."""

@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 ColumnsT = TypeVar("ColumnsT", bound="Columns")
 
 _STATE_WORD, _PORTS_WORD, _LOCAL_WORD, _REMOTE_WORD = 4, 5, 6, 10
-_EXPIRES_WORD, _RECEIVE_QUEUE_WORD, _SEND_QUEUE_WORD, _INODE_WORD = 17, 18, 19, 21
+_EXPIRES_WORD, _RECEIVE_QUEUE_WORD, _SEND_QUEUE_WORD, _USER_WORD, _INODE_WORD = 17, 18, 19, 20, 21
 _MAPPED = np.frombuffer(b"\x00\x00\xff\xff", np.uint32)[0]
 """Third word of an IPv4 address as one of IPv6 (RFC 4291, section 2.5.5.2)."""
 _SEED = np.uint64(int.from_bytes(os.urandom(8), "little"))
@@ -75,6 +75,11 @@ class SocketColumns(Columns):
     def inode(self) -> NDArray[np.uint32]:
         """Return what processes call the sockets; 0 where none holds it any more."""
         return self.rows[:, _INODE_WORD].copy()
+
+    @property
+    def user(self) -> NDArray[np.uint32]:
+        """Return the numbers of the users who made the sockets; 0 in TIME_WAIT."""
+        return self.rows[:, _USER_WORD].copy()
 
     @property
     def tuples(self) -> U64:

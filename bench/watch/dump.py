@@ -63,6 +63,8 @@ class Connections(Columns):
     state: NDArray[np.uint8]
     inode: NDArray[np.uint32]
     """What processes call them; 0 where none holds it."""
+    user: NDArray[np.uint32]
+    """Who made them."""
     place: U64
     hop: U64
     in_range: Mask

@@ -119,6 +119,7 @@ class _Parts:
                 sockets.tuples,
                 sockets.state.copy(),
                 sockets.inode,
+                sockets.user,
                 placed.place,
                 placed.hop,
                 placed.in_range,

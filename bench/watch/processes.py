@@ -97,6 +97,18 @@ def name_of(pid: int) -> str:
         return ""
 
 
+def users_of(pids: Iterable[int]) -> frozenset[int]:
+    """Return the users as which processes make sockets (the last number of Uid in /proc/PID/status)."""
+    found = set()
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+                found.add(int(file.read().partition("\nUid:")[2].split("\n", 1)[0].split()[3]))
+        except OSError:  # it ended, or is hidden
+            continue
+    return frozenset(found)
+
+
 def _is_named(pid: int, name: str) -> bool:
     if name_of(pid) == name[:15]:
         return True

@@ -80,6 +80,9 @@ class SampledWatch:
         self._known.port_range = self._counters.read().state.port_range
         started_s = time.thread_time()
         try:
+            # What is there before the files of processes are read, and after, and in none of them: others'.
+            self._listening()
+            self._before = self._dump(_HELD)
             self._before, self._reading, _ = self._look()
         except BaseException:
             self.close()
@@ -143,8 +146,7 @@ class SampledWatch:
 
     def _look(self) -> tuple[Dump, Reading, dict[int, tuple[int, int]]]:
         """Return a dump, the counters just before it, and what waits for accept() by port."""
-        listening = self._rows(LISTEN)
-        self._known.listened.update(listening, time.monotonic() * 1e3)
+        listening = self._listening()
         if self._reading_processes.is_left or (
             self._is_searching and self._reading_processes.spent_s < _SEARCH_S
         ):
@@ -152,7 +154,9 @@ class SampledWatch:
                 self._find_owners(listening)
         reading = self._counters.read()
         self._known.port_range = reading.state.port_range
-        return self._dump(CONNECTED), reading, backlogs(listening)
+        dump = self._dump(CONNECTED)
+        self._whose.learn_by_user(dump)
+        return dump, reading, backlogs(listening)
 
     @property
     def _is_searching(self) -> bool:
@@ -169,9 +173,13 @@ class SampledWatch:
     def _dump(self, states: tuple[int, ...]) -> Dump:
         return read_dump(self._diag.replies(states, socket_rows), _now_ms, self._known, self._before)
 
-    def _rows(self, state: int) -> NDArray[np.uint32]:
+    def _listening(self) -> NDArray[np.uint32]:
+        """Return the rows of sockets in LISTEN, and take note of their ports."""
         nothing = np.zeros((0, ROW_WORDS), np.uint32)
-        return np.concatenate([nothing, *(rows.copy() for rows in self._diag.replies((state,), socket_rows))])
+        rows = [each.copy() for each in self._diag.replies((LISTEN,), socket_rows)]
+        listening: NDArray[np.uint32] = np.concatenate([nothing, *rows])
+        self._known.listened.update(listening, _now_ms())
+        return listening
 
     def _use(
         self, connections: Connections

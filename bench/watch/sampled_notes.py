@@ -46,7 +46,7 @@ def notes(settled: Settled, reading: Reading, growth: HostFlow) -> tuple[str, ..
     if growth.time_wait_reused:
         where = "everywhere" if reading.state.tw_reuse == _EVERYWHERE else "on loopback"
         found.append(
-            f"{_sockets(growth.time_wait_reused)} in TIME_WAIT were used again for a new connection"
+            f"{_sockets(growth.time_wait_reused)} left TIME_WAIT for a new connection with the same ports"
             f" (tcp_tw_reuse allows it {where}): ports last longer than a minute of TIME_WAIT suggests"
         )
     return tuple(found)

@@ -24,6 +24,7 @@ def message(
     *,
     expires_ms: int = 0,
     inode: int = 0,
+    user: int = 0,
     queues: tuple[int, int] = (0, 0),
     attributes: bytes = b"",
 ) -> bytes:
@@ -33,7 +34,7 @@ def message(
     body = struct.pack("=BBBB", family, state, 0, 0) + struct.pack(">HH", local[1], remote[1])
     body += _packed(local[0], is_v6) + _packed(remote[0], is_v6)
     body += struct.pack("=III", 0, 1, 2)  # interface, cookie
-    body += struct.pack("=IIIII", expires_ms, *queues, 0, inode) + attributes
+    body += struct.pack("=IIIII", expires_ms, *queues, user, inode) + attributes
     return struct.pack("=IHHII", 16 + len(body), 18, 2, SEQ, 77) + body + bytes(-len(body) % 4)
 
 

@@ -227,3 +227,27 @@ def test_incoming_connections_belong_to_who_listens() -> None:
 def test_of_a_process_that_may_not_be_read_everything_stands_apart() -> None:
     found = one_process(out(40_000, ESTABLISHED, inode=5), holds=held(unreadable=1))
     assert list(found) == ["10.0.0.2:80*"]
+
+
+def test_a_user_that_only_the_process_has_tells_its_short_connections() -> None:
+    def client(user: int, inode: int) -> bytes:
+        return message(ESTABLISHED, ("10.0.0.1", 40_000), ("10.0.0.2", 80), user=user, inode=inode)
+
+    def names(user: int, inode: int) -> list[str]:
+        known = KnownPorts()
+        first = read_dump([rows([])], lambda: NOW_MS - 2000, known)
+        seen_once = read_dump([rows([client(user, inode)])], lambda: NOW_MS - 1000, known, first)
+        now = read_dump(
+            [rows([waiting(("10.0.0.1", 41_000), ("10.0.0.2", 80))])], lambda: NOW_MS, known, seen_once
+        )
+        whose = Attribution(ScopeOf(7))
+        whose._users = frozenset((33,))
+        whose.learn_by_user(seen_once)
+        return [
+            f"{each.hop}{'*' if each.is_unattributed else ''}"
+            for each in hop_snapshots(seen(seen_once, now), whose)
+        ]
+
+    assert names(user=33, inode=5) == ["10.0.0.2:80"]
+    assert names(user=34, inode=5) == ["10.0.0.2:80*"]
+    assert names(user=33, inode=0) == ["10.0.0.2:80*"]  # no process holds it any more

@@ -435,7 +435,7 @@ end()
     (hop,) = found["hops"]
     assert found["count"] == 25
     assert hop["closed_here"] == hop["opened"] == 25
-    assert any("were used again for a new connection" in note for note in found["notes"])
+    assert any("left TIME_WAIT for a new connection" in note for note in found["notes"])
 
 
 # -- what is not there
@@ -457,3 +457,16 @@ def test_where_a_look_is_dear_the_note_says_how_often_it_may_come(
     (note,) = (each for each in watch.snapshot().notes if "a look at" in each)
     assert "keeps the watch within" in note
     assert watch.shortest_interval_s > 1
+
+
+def test_a_connection_that_another_process_holds_is_not_shown(listener: socket.socket) -> None:
+    argv = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE) as idle:
+        try:
+            with socket.create_connection(address(listener)), open_scope(pid=idle.pid) as scope:
+                watch = SampledWatch(scope)
+                found = watch.snapshot()
+                watch.close()
+        finally:
+            idle.kill()
+    assert listener.getsockname()[1] not in {each.hop.port for each in found.hops}

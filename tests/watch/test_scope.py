@@ -9,12 +9,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.errors import BenchError, LabError, PlanError
+from bench.observe.sock_diag import LISTEN, SockDiag, socket_rows
 from bench.watch import containers, processes
 from bench.watch import scope as scope_module
 from bench.watch.attribution import Attribution
+from bench.watch.columns import socket_columns
 from bench.watch.processes import Family, family_of_pid, held_sockets
 from bench.watch.scope import open_scope
 from tests import needs
@@ -237,3 +240,14 @@ def test_of_a_process_of_root_an_ordinary_user_sees_less_and_is_told_so() -> Non
 def test_an_ordinary_user_enters_no_namespace_of_others() -> None:
     with pytest.raises(LabError, match=r"--netns x: only root may enter another network"):
         scope_module._enter(Path("/proc/self/ns/net"), 0, "--netns x")
+
+
+def test_the_user_of_a_process_is_the_one_that_its_sockets_have() -> None:
+    assert processes.users_of([os.getpid(), 2**22 + 1]) == {os.geteuid()}
+    diag = SockDiag()
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        inode = os.fstat(ours.fileno()).st_ino
+        rows = np.concatenate([each.copy() for each in diag.replies((LISTEN,), socket_rows)])
+    diag.close()
+    sockets = socket_columns(rows)
+    assert sockets.user[sockets.inode == inode].tolist() == [os.geteuid()]
