@@ -33,6 +33,7 @@ REMEDIES = {
     "chromium": "apt install chromium",
     "curl": "apt install curl",
     "h2load": "apt install nghttp2-client",
+    "nghttp": "apt install nghttp2-client",
     "hey": "apt install hey",
     "ss": "apt install iproute2",
     "wrk": "apt install wrk",
