@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from bench.commands import probed
 from bench.probe.model import Ending, IdleTimeout, KeepAliveCase, ProbeResult
 from tests import command_line
+from tests.probe.behaviours import Behaviour, behaving
 
 TEXT = """\
 upstream app { server 10.0.0.1:8080; keepalive 32; }
@@ -183,3 +185,16 @@ def test_fix_takes_the_server_of_a_literal_target(folder: Path) -> None:
     done = command_line.run("fix", "nginx.conf", "--nginx-version", "1.22.1", "--probe", "probe.json")
     assert done.exit_code == 0
     assert "keepalive_timeout 4s;" in done.stdout
+
+
+@pytest.mark.long
+def test_a_server_is_measured_now(folder: Path) -> None:
+    with behaving(Behaviour(idle_s=0.6)) as kept:
+        address = f"127.0.0.1:{kept.server.port}"
+        Path("nginx.conf").write_text(TEXT.replace("10.0.0.1:8080", address))
+        found = next(each for each in findings("--probe", address) if each["rule"] == "NK021")
+    times = re.search(r"its servers ([\d.]+)\.\.([\d.]+) s \(measured by a probe of", found["message"])
+    assert times is not None, found["message"]
+    low_s, high_s = map(float, times.groups())
+    assert low_s - 0.5 <= 0.6 <= high_s + 0.5
+    assert "keepalive_timeout" in found["fix"]
