@@ -459,14 +459,28 @@ def test_where_a_look_is_dear_the_note_says_how_often_it_may_come(
     assert watch.shortest_interval_s > 1
 
 
+HOLDS_ONE = """
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))):
+    print("holds", flush=True)
+    sys.stdin.read()
+"""
+
+
 def test_a_connection_that_another_process_holds_is_not_shown(listener: socket.socket) -> None:
-    argv = [sys.executable, "-c", "import sys; sys.stdin.read()"]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE) as idle:
-        try:
-            with socket.create_connection(address(listener)), open_scope(pid=idle.pid) as scope:
-                watch = SampledWatch(scope)
-                found = watch.snapshot()
-                watch.close()
-        finally:
-            idle.kill()
-    assert listener.getsockname()[1] not in {each.hop.port for each in found.hops}
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        argv = [sys.executable, "-c", HOLDS_ONE, str(port)]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+            try:
+                assert holder.stdout is not None
+                assert holder.stdout.readline() == "holds\n"
+                with socket.create_connection(address(listener)), open_scope(pid=holder.pid) as scope:
+                    watch = SampledWatch(scope)
+                    found = watch.snapshot()
+                    watch.close()
+            finally:
+                holder.kill()
+    ports = {each.hop.port for each in found.hops}
+    assert port in ports
+    assert listener.getsockname()[1] not in ports
