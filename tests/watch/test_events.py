@@ -93,6 +93,16 @@ def test_a_lifetime_goes_from_the_opening_to_the_first_end_across_reads() -> Non
     assert len(ledger) == 0
 
 
+def test_a_socket_whose_end_was_lost_begins_anew() -> None:
+    ledger = ConnectionLedger()
+    for began_ns in (1_000, 9_000):
+        outgoing(ledger, (began_ns, 7, "connected"))
+        assert len(ledger) == 1
+    outgoing(ledger, (10_000, 7, "FIN in"))
+    assert len(ledger) == 0
+    assert ledger.take() == {OUT: HopFlow(2, closed_there=1, lifetimes_s=(1e-6,))}
+
+
 def test_at_most_64_lifetimes_stand_for_all_of_an_interval() -> None:
     ledger = ConnectionLedger()
     for socket in range(1000):

@@ -112,6 +112,13 @@ def test_a_record_that_claims_more_than_its_page_is_left_out() -> None:
     assert found(read(page.end())) == expected([page])
 
 
+def test_a_record_without_data_is_none() -> None:
+    page = Page(5)
+    page.record(b"abcd", 1)
+    page.data += header(0, 1) + struct.pack("<I", 4)
+    assert found(read(page.end())) == expected([page])
+
+
 @pytest.mark.parametrize(
     ("commit", "data", "size", "layout"),
     [(8, 16, 4080, PageFormat(8, 8, 16, 4096)), (4, 12, 65524, PageFormat(8, 4, 12, 65536))],

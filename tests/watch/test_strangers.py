@@ -70,15 +70,24 @@ def test_a_connection_whose_beginning_nobody_saw_is_counted() -> None:
     assert found.take()[OUT].opened == 1
 
 
-@pytest.mark.parametrize(("thread", "hops"), [(OURS, 2), (THEIRS, 0)])
-def test_over_loopback_both_ends_are_of_one_namespace(thread: int, hops: int) -> None:
-    found = ledger(also_other_ends=True)
-    near = rows(
-        [(1, 7, "connects"), (2, 7, "connected"), (5, 7, "FIN out")], thread=thread, addresses=LOOPBACK
-    )
+@pytest.mark.parametrize(
+    ("thread", "also_other_ends", "hops"),
+    [
+        (OURS, True, {Direction.OUTGOING, Direction.INCOMING}),
+        (THEIRS, True, set()),
+        # A server that is asked for takes connections of anybody.
+        (THEIRS, False, {Direction.INCOMING}),
+    ],
+)
+def test_over_loopback_both_ends_are_of_one_namespace(
+    thread: int, also_other_ends: bool, hops: set[Direction]
+) -> None:
+    found = ledger(also_other_ends=also_other_ends)
+    events = [(1, 7, "connects"), (2, 7, "connected"), (5, 7, "FIN out")]
+    near = rows(events, thread=thread, addresses=LOOPBACK)
     far = rows([(3, 8, "accepted"), (6, 8, "FIN in")], local_port=80, remote_port=40001, addresses=LOOPBACK)
     found.feed(np.concatenate((near, far)), LATER)
-    assert len(found.take()) == hops
+    assert {hop.direction for hop in found.take()} == hops
 
 
 def test_the_peer_of_a_connection_between_hosts_may_be_anybody() -> None:
