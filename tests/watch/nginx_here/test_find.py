@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,16 +35,14 @@ upstream kept { server 127.0.0.1:10; keepalive 8; }
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a folder that nobody may use too, where the tests run as root."""
-    folder = tmp_path / "nginx"
-    folder.mkdir()
-    if os.geteuid() == 0:
-        for parent in (folder, *folder.parents):
-            if parent.stat().st_uid == 0 and parent != Path("/") and parent.is_relative_to("/tmp"):
-                parent.chmod(parent.stat().st_mode | 0o011)
-        os.chown(folder, _NOBODY, _NOBODY)
-    return folder
+def folder() -> Iterator[Path]:
+    """Return a folder that nobody may use too; each start of pytest closes its own folders to others."""
+    with tempfile.TemporaryDirectory(prefix="bench-nginx-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        if os.geteuid() == 0:
+            os.chown(folder, _NOBODY, _NOBODY)
+        yield folder
 
 
 def configuration(folder: Path, http: str) -> str:

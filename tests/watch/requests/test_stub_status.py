@@ -182,3 +182,28 @@ def test_real_nginx(tmp_path: Path) -> None:
             assert [(flow.requests, flow.connections) for flow in source.read()] == [(7, 2)]
             assert [(flow.requests, flow.connections) for flow in source.read()] == [(0, 0)]
             source.close()
+
+
+@needs.program("nginx@system")
+def test_a_restart_of_real_nginx(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    http_block = (
+        "server { listen SOCKET; return 204; }\n"
+        f"server {{ listen 127.0.0.1:{port}; location = /status {{ stub_status; }} }}"
+    )
+    program = next(each for each in real.programs().values() if _has_status(each))
+    with real.running(program, tmp_path, http_block) as listening:
+        source = requests.open_source(f"nginx-status:http://127.0.0.1:{port}/status")
+        real.request(listening, count=30)
+        assert [flow.requests for flow in source.read()] == [30]
+    (tmp_path / "nginx.sock").unlink(missing_ok=True)
+    assert source.read() == ()
+    assert "its requests are missing here" in source.notes[0]
+    with real.running(program, tmp_path, http_block) as listening:
+        real.request(listening, count=4)
+        # One of the connections was only to see that it listens.
+        assert [(flow.requests, flow.connections) for flow in source.read()] == [(4, 2)]
+        assert "answers again" in source.notes[0]
+        assert "counts from zero again" in source.notes[1]
+    source.close()
