@@ -15,6 +15,7 @@ from dataclasses import astuple
 import pytest
 
 from bench.lab import Host, Lab, Process, open_lab, port_of, syscalls, veth
+from bench.plan.run_plan import IDIOMS
 from bench.subjects.catalogue import SUBJECTS
 from bench.subjects.subject import RunningSubject
 from bench.watch.exact import ExactWatch, joined
@@ -86,10 +87,12 @@ def truth(process: Process, is_over: Callable[[dict[str, int]], bool]) -> dict[s
     raise AssertionError(f"it never came to it: {found}")
 
 
-def start_proxy(place: Lab, subject: str, mode: str, upstream: str) -> RunningSubject:
+def start_proxy(
+    place: Lab, subject: str, mode: str, upstream: str, idiom: str | None = None
+) -> RunningSubject:
     """Start a proxy that closes first, unless its backend does of its own accord."""
     name, _, program = subject.partition("@")
-    wanted = config(mode, name=name, program=program or None, upstreams=[upstream], clients=1)
+    wanted = config(mode, name=name, program=program or None, idiom=idiom, upstreams=[upstream], clients=1)
     return SUBJECTS[name]().start(place.hosts["proxy"], None, wanted)
 
 
@@ -139,6 +142,28 @@ def test_what_a_backend_closes_for_idleness_is_closed_there(subject: str) -> Non
     assert flow == HopFlow(opened=known["accepted"], closed_there=known["closed_first"])
     served = counts(seen, PeerHop(Direction.INCOMING, "127.0.0.1", port_of(upstream)))
     assert served == HopFlow(opened=known["accepted"], closed_here=known["closed_first"])
+
+
+@pytest.mark.usefixtures("may_trace")
+@needs.program("nginx@system")
+@pytest.mark.parametrize("idiom", IDIOMS)
+def test_each_half_fix_of_nginx_opens_what_its_backend_accepted(idiom: str) -> None:
+    with open_lab("loopback") as place, backend(place, "--close", "at-once") as (server, upstream):
+        running = start_proxy(place, "nginx@system", "keepalive", upstream, idiom)
+        with open_scope() as scope, closing(ExactWatch(scope)) as watch:
+            for _ in range(REQUESTS):
+                request(running.address)
+            running.stop()
+            known = truth(server, lambda count: count["requests"] == REQUESTS)
+            seen = watch.snapshot()
+    port = port_of(upstream)
+    near = counts(seen, PeerHop(Direction.OUTGOING, "127.0.0.1", port))
+    far = counts(seen, PeerHop(Direction.INCOMING, "127.0.0.1", port))
+    assert near.opened == near.ended == far.opened == known["accepted"]
+    # Where both ends close at once, each of them is the first by what it knows.
+    assert near.closed_there <= far.closed_here
+    assert far.closed_there <= near.closed_here
+    assert (known["accepted"] < REQUESTS) is (idiom in ("small-pool", "full"))
 
 
 @pytest.fixture
