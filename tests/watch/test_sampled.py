@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -185,35 +184,25 @@ def test_of_a_process_its_hops_are_shown_and_those_of_others_are_not() -> None:
     assert min(hops[each].flow.closed_here for each in hops) >= 20
 
 
+# Nobody accepts: the kernel does, and the connection is there for as long as the client wants it.
 SHORT = """
 import socket, sys, time
 while True:
-    with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as server:
-        server.sendall(b"a")
-        server.recv(1)
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1]))):
+        print("ready", flush=True)
+        time.sleep(0.05)
 """
 
 
-def answer(listener: socket.socket) -> None:
-    """Answer each connection with a byte, until the listener is closed."""
-    while True:
-        try:
-            connection = listener.accept()[0]
-        except OSError:
-            return
-        with connection:
-            connection.recv(1)
-            connection.sendall(b"b")
-
-
 def test_a_process_is_known_by_its_short_connections_too() -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
         port = listener.getsockname()[1]
-        answering = threading.Thread(target=answer, args=(listener,))
-        answering.start()
         wanted = PeerHop(Direction.OUTGOING, "127.0.0.1", port)
-        with subprocess.Popen([sys.executable, "-c", SHORT, str(port)]) as client:
+        argv = [sys.executable, "-c", SHORT, str(port)]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as client:
             try:
+                assert client.stdout is not None
+                assert client.stdout.readline() == "ready\n"
                 with open_scope(pid=client.pid) as scope:
                     watch, deadline_s = SampledWatch(scope), time.monotonic() + 60
                     while not any(
@@ -223,8 +212,6 @@ def test_a_process_is_known_by_its_short_connections_too() -> None:
                     watch.close()
             finally:
                 client.kill()
-                listener.shutdown(socket.SHUT_RDWR)
-        answering.join()
 
 
 # -- in namespaces
