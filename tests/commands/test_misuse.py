@@ -162,7 +162,7 @@ MISUSE = [
         "--body-file /nowhere cannot be read: No such file",
     ),
     (
-        "search --require rate>0 -X POST --body-file /nowhere",
+        "search --require latency_ms.p99<20 -X POST --body-file /nowhere",
         "--body-file /nowhere cannot be read: No such file",
     ),
     ("run -X POST --body-file /dev/zero", "--body-file /dev/zero cannot be read: it is a device"),
