@@ -4,8 +4,9 @@ The file loads nothing, and its policy says so to the browser: style, data and t
 script is known by its hash, so that no text on the page can become another; the templates escape every text.
 """
 
+import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -18,6 +19,9 @@ from nginx.printable import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
+
+_BACKTICKED = re.compile("`([^`\n]+)`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Table:
     kind: ClassVar = "table"
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    texts: Collection[str] = ()
+    """Those of the other columns that hold words instead, which a page aligns left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ def render(page: Page) -> str:
 def _load_environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("bench.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -131,6 +137,8 @@ def _load_environment() -> "Environment":
         keep_trailing_newline=True,
         finalize=_printable,
     )
+    environment.filters["coded"] = _coded
+    return environment
 
 
 def _read(name: str) -> str:
@@ -149,6 +157,13 @@ def _read_script() -> str:
 def _printable(value: object) -> object:
     """Return what stands for `value` in the page: browsers obey controls of writing direction, too."""
     return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _coded(text: str) -> "Markup":
+    """Return `text` as markup, what stands between backticks as code; one that has no partner stays."""
+    from markupsafe import Markup, escape  # noqa: PLC0415
+
+    return Markup(_BACKTICKED.sub(r"<code>\1</code>", str(escape(printable(text)))))
 
 
 def save(page: Page, path: Path) -> None:

@@ -42,7 +42,7 @@ class WatchTrial(TrialRecord):
     case: str
     """The hop, as in "10.0.0.2:8080" or "10.0.0.9 to :443", or HOST_CASE."""
     t_s: float
-    """When the stretch began, from the begin of the recording."""
+    """When the stretch began, from the start of the recording."""
     window_s: float
     """How long it lasted."""
     source: Literal["sampled", "exact"]
@@ -75,7 +75,7 @@ class WatchTrial(TrialRecord):
     conntrack_share: float | None = None
     """Of the whole host: how full the table of conntrack is."""
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
-    """Points (seconds from the begin of the recording, value) by name, one a second at the most.
+    """Points (seconds since the start of the recording, value) by name, one a second at the most.
 
     There are none where all would be zeros.
     """

@@ -106,7 +106,10 @@ def test_a_recording_is_a_run_that_show_report_export_and_list_take(
     assert {case["case"] for case in printed["cases"]} == {"host", "10.0.0.2:8080"}
     page = tmp_path / "page.html"
     assert command_line.run("report", folder, "-o", page).exit_code == 0
-    assert "10.0.0.2:8080" in page.read_text(encoding="utf-8")
+    written = page.read_text(encoding="utf-8")
+    assert "10.0.0.2:8080" in written
+    assert '<td class="words">to 10.0.0.2:8080: ' in written
+    assert "seconds since the start" in written
     for form in ("markdown", "csv", "openmetrics"):
         exported = command_line.run("export", folder, "-f", form)
         assert (exported.exit_code, "10.0.0.2:8080" in exported.stdout) == (0, True), form

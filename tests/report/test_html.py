@@ -204,3 +204,13 @@ def test_where_nothing_can_be_written_is_said_and_nothing_left(name: str, said: 
     with pytest.raises(ResultsError, match=said):
         save(page(), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_words_between_backticks_are_code_and_columns_of_words_stand_left() -> None:
+    text = "set `a <b>` and `c`, not ` alone"
+    found = Read(render(page(Table(["name", "says", "n"], [["x", text, "1"]], texts=["says"]), text=text)))
+    assert [each.get("class") for each in found.named("td")] == [None, "words", None]
+    assert [each.get("class") for each in found.named("th")] == [None, "words", None]
+    # The cell, the sentence and the warning; a heading and a title are plain text.
+    assert (len(found.named("code")), found.named("b"), found.open) == (6, [], [])
+    assert "".join(found.text).count("set a <b> and c, not ` alone") == 3

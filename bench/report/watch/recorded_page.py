@@ -66,7 +66,7 @@ def build_charts(run: WatchRun) -> Charts:
     if not sides:
         sides = recorded.select_sides(run)[:1]
     charts = [
-        Chart(title, unit, list(_lines(sides, curve)), x_label="seconds from the begin", merge="max")
+        Chart(title, unit, list(_lines(sides, curve)), x_label="seconds since the start", merge="max")
         for title, unit, curve in _PANELS
     ]
     named = [ChartSide(side.name, rank % len(PALETTE)) for rank, side in enumerate(sides)]
@@ -111,4 +111,5 @@ def _build_verdicts(run: WatchRun) -> Table:
         )
         for trial in recorded.of_host(run)
     ]
-    return Table(("time", "how", "what wasted connections"), rows)
+    words = ("how", "what wasted connections")
+    return Table(("time", *words), rows, texts=words)
