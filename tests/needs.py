@@ -39,6 +39,7 @@ REMEDIES = {
     "wrk": "apt install wrk",
     "namespaces": "bench doctor says how to allow them",
     "tracefs": "root, and a kernel with tracing that is not locked down",
+    "mounts": "root, and Linux 5.2 or newer",
     "Linux": "another system has no such interface",
     "BENCH_CORPUS": "a folder of configurations with verdicts",
 }

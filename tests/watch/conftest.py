@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from bench.watch import detached_mount
 from bench.watch.tracefs import Tracefs, TraceInstance, TracingError
 from tests import needs
 
@@ -27,6 +29,15 @@ def may_trace() -> None:
         needs.skip("tracefs")
     finally:
         tracefs.close()
+
+
+@pytest.fixture(scope="session")
+def may_mount() -> None:
+    """Skip what mounts a file system that nobody sees, where this process may not."""
+    try:
+        os.close(detached_mount.open_detached("tracefs"))
+    except OSError:
+        needs.skip("mounts")
 
 
 @dataclass

@@ -125,6 +125,7 @@ def test_what_others_made_is_left_alone(found: Tracefs) -> None:
         other.rmdir()
 
 
+@pytest.mark.usefixtures("may_mount")
 def test_without_a_mount_it_is_mounted_where_nobody_sees_it(tmp_path: Path) -> None:
     nothing = tmp_path / "mounts"
     nothing.write_text("proc /proc proc rw 0 0\n")
@@ -140,6 +141,7 @@ def test_without_a_mount_it_is_mounted_where_nobody_sees_it(tmp_path: Path) -> N
     assert not found.root.exists()
 
 
+@pytest.mark.usefixtures("may_mount")
 def test_it_traces_in_a_mount_namespace_that_has_no_tracefs() -> None:
     done = subprocess.run(
         [sys.executable, "-c", UNMOUNTED], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
@@ -160,6 +162,7 @@ def test_an_event_that_this_kernel_does_not_have_is_named(found: Tracefs) -> Non
     found.close()
 
 
+@pytest.mark.usefixtures("may_mount")
 def test_a_file_system_that_the_kernel_does_not_know_is_an_error() -> None:
     with pytest.raises(OSError, match="fsopen") as caught:
         detached_mount.open_detached("no such file system")
