@@ -11,7 +11,7 @@ from bench.runs.watch_trial import WatchPlan
 from bench.watch import scope as scopes
 from bench.watch import verdict
 from bench.watch.exact import ExactWatch
-from bench.watch.model import Snapshot
+from bench.watch.model import RequestFlow, Snapshot
 from bench.watch.nginx_lookup import NginxLookup
 from bench.watch.sampled import SampledWatch
 from bench.watch.scope import Scope
@@ -72,7 +72,7 @@ def open_session(asked: Asked, interval_s: float | None = None) -> Iterator[Open
         watch = open_watch(scope, asked)
         closing.callback(watch.close)
         nginx = closing.enter_context(NginxLookup(scope.pids, scope.netns_inode, asked.nginx_dump))
-        sources = _open_sources(asked, nginx, closing) if asked.requests else []
+        sources = _open_sources(asked, scope, nginx, closing) if asked.requests else []
         judge = partial(verdict.judge, is_whole_host=scope.pids is None)
         session = Session(
             watch,
@@ -111,16 +111,36 @@ def _source(asked: Asked) -> str:
     return "sampled" if asked.sampled else "exact" if asked.exact else "exact where possible"
 
 
-def _open_sources(asked: Asked, nginx: NginxLookup, closing: ExitStack) -> "list[RequestSource]":
+class _SourceInScope:
+    """A source of requests that is read in the namespace that is watched: its address belongs there."""
+
+    def __init__(self, source: "RequestSource", scope: Scope) -> None:
+        self._source, self._scope = source, scope
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._source.notes
+
+    def read(self) -> tuple[RequestFlow, ...]:
+        return self._scope.call(self._source.read)
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def _open_sources(
+    asked: Asked, scope: Scope, nginx: NginxLookup, closing: ExitStack
+) -> "list[RequestSource]":
     """Open the sources of requests; PlanError where one is none, or cannot be read."""
     from bench.watch.requests import open_source  # noqa: PLC0415  (kept out of the start-up of the command)
 
-    sources = []
+    sources: list[RequestSource] = []
     for spec in asked.requests:
         formats = nginx.wait() if spec.startswith("nginx-log:") else {}
         try:
-            sources.append(open_source(spec, asked.log_format, formats))
+            opened = scope.call(open_source, spec, asked.log_format, formats)
         except ValueError as error:
             raise PlanError(f"--requests {error}") from error
-        closing.callback(sources[-1].close)
+        closing.callback(opened.close)
+        sources.append(_SourceInScope(opened, scope))
     return sources

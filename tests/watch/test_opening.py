@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from bench.errors import LabError, PlanError
 from bench.watch import nginx_here, opening, requests
+from bench.watch import scope as scopes
+from bench.watch.model import RequestFlow
 from bench.watch.nginx_here import NginxHere, NginxLocation
 from bench.watch.nginx_here.model import ServerAddress
 from bench.watch.opening import Asked, open_session
-from bench.watch.scope import open_scope
+from bench.watch.scope import Scope, open_scope
 from tests.watch.made_up import UPSTREAM, short, watched
 from tests.watch.scripted import ScriptedSource, ScriptedWatch
 
@@ -75,6 +78,29 @@ def test_all_that_was_opened_is_closed_also_where_a_source_cannot_be(monkeypatch
     ):
         pass
     assert (watch.is_closed, source.is_closed) == (True, True)
+
+
+@pytest.mark.usefixtures("no_nginx")
+def test_a_source_is_asked_in_the_namespace_that_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    places: list[str] = []
+
+    class Telling(ScriptedSource):
+        def read(self) -> tuple[RequestFlow, ...]:
+            places.append(threading.current_thread().name)
+            return ()
+
+    def open_source(*_: object) -> ScriptedSource:
+        places.append(threading.current_thread().name)
+        return Telling([])
+
+    inside = ThreadPoolExecutor(1, thread_name_prefix="inside")
+    monkeypatch.setattr(scopes, "open_scope", lambda **_: Scope("blue", None, thread=inside))
+    monkeypatch.setattr(opening, "open_watch", lambda scope, asked: ScriptedWatch(CHURN))
+    monkeypatch.setattr(requests, "open_source", open_source)
+    with open_session(Asked(netns="blue", requests=("any",))) as opened:
+        opened.session.look()
+    assert len(places) >= 2
+    assert set(places) == {"inside_0"}
 
 
 def test_what_nginx_on_this_host_is_told_stands_beside_the_finding(monkeypatch: pytest.MonkeyPatch) -> None:
