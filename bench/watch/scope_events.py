@@ -24,6 +24,8 @@ from bench.watch.strangers import Strangers
 
 _LOOK_AGAIN_S = 10.0
 """For other namespaces: it takes a look at each process."""
+_LOOK_SHARE = 0.01
+"""Of the time, for looks in between, where an address is none of this namespace."""
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 """Any odd factor without a pattern: it spreads one half of an address over the other."""
@@ -36,7 +38,7 @@ class ScopeEvents:
         self._scope = scope
         self._threads = ConnectingThreads(scope)
         self._neighbours = 0
-        self._looked_s = -_LOOK_AGAIN_S
+        self._look_due_s = self._look_allowed_s = 0.0
         self._addresses = np.empty(0, np.uint64)
         self._peers: set[PeerHop] = set()
         self._ports: set[int] = set()
@@ -57,11 +59,9 @@ class ScopeEvents:
     def refresh(self) -> None:
         """Look again for the addresses of the namespace, and now and then for other namespaces."""
         self._threads.forget()
-        if time.monotonic() - self._looked_s >= _LOOK_AGAIN_S:
-            self._neighbours = len(namespaces_in_use() - {self._scope.netns_inode})
-            self._looked_s = time.monotonic()
-        if self._neighbours:
-            self._addresses = _keys(self._scope.call(own_addresses))
+        if time.monotonic() >= self._look_due_s:
+            self._look_for_neighbours()
+        self._addresses = _keys(self._scope.call(own_addresses))
 
     def learn(self, hops: Iterable[HopSnapshot]) -> None:
         """Remember the hops that dumps of the scope showed."""
@@ -106,13 +106,24 @@ class ScopeEvents:
             return None
         return Strangers(self._threads, also_other_ends=self._scope.pids is None)
 
+    def _look_for_neighbours(self) -> None:
+        before_s = time.monotonic()
+        self._neighbours = len(namespaces_in_use() - {self._scope.netns_inode})
+        now_s = time.monotonic()
+        self._look_due_s = now_s + _LOOK_AGAIN_S
+        self._look_allowed_s = now_s + (now_s - before_s) / _LOOK_SHARE
+
     def _select(self, rows: Rows) -> Rows:
-        """Return the rows that may belong to the namespace, by the address on this side."""
-        if not self._neighbours:
-            return rows
+        """Return the rows that may belong to the namespace, by the address on this side.
+
+        Without other namespaces they are all of them: a transparent proxy has connections of any address.
+        """
         local = rows["local"]
         is_ours = np.isin(_keys(local), self._addresses) | socket_events.is_loopback(local)
-        selected: Rows = rows[is_ours | (rows["kind"] != RowKind.STATE)]
+        is_ours |= rows["kind"] != RowKind.STATE
+        if not self._neighbours and not is_ours.all() and time.monotonic() >= self._look_allowed_s:
+            self._look_for_neighbours()
+        selected: Rows = rows[is_ours] if self._neighbours else rows
         return selected
 
     def _has(self, hop: PeerHop, flow: HopFlow) -> bool:
