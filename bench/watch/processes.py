@@ -19,6 +19,8 @@ _REFRESH_S = 1.0
 """Processes fork seldom; walking through them costs half a millisecond for a dozen."""
 _SEARCH_S = 5.0
 """Looking for a name costs a file for each process of this machine."""
+_ENDED = (b"Z", b"X")
+"""States of a process that has ended (proc(5))."""
 
 
 class Family:
@@ -119,12 +121,16 @@ def _is_named(pid: int, name: str) -> bool:
 
 
 def _start_time(pid: int) -> int | None:
-    """Return when a process started, in ticks since the machine did; None where it ended (proc(5))."""
+    """Return when a process started, in ticks since the machine did; None where it ended (proc(5)).
+
+    One that ended has a line in /proc until its parent waits for it: a zombie holds no sockets.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
+            fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return None
+    return None if fields[0] in _ENDED else int(fields[19])
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,10 +132,13 @@ def open_scope(
 
 def _open_namespace(name: str) -> Scope:
     path = Path(name) if "/" in name else _NAMED / name
-    inode = _inode(path)
-    if inode is None:
+    try:
+        inode = os.stat(path).st_ino
+    except PermissionError as error:
+        raise LabError(f"--netns {name}: this user may not look at it; use sudo") from error
+    except OSError as error:
         remedy = "`lsns -t net` lists paths" if "/" in name else "`ip netns` lists names"
-        raise PlanError(f"--netns {name}: there is no such network namespace; {remedy}")
+        raise PlanError(f"--netns {name}: there is no such network namespace; {remedy}") from error
     flag, what = f"--netns {name}", f"network namespace {name}"
     return Scope(what, inode, thread=_enter(path, inode, flag), path=path)
 

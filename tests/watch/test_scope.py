@@ -78,6 +78,23 @@ def test_a_process_comes_with_its_children_as_they_are_now(
         assert scope.pids == frozenset()
 
 
+def test_a_process_that_ended_and_was_not_waited_for_is_none(
+    parent: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_REFRESH_S", 0.0)
+    assert parent.stdin is not None
+    parent.stdin.write("\n")
+    parent.stdin.flush()
+    family = family_of_pid(parent.pid)
+    parent.kill()
+    os.waitid(os.P_PID, parent.pid, os.WEXITED | os.WNOWAIT)
+    assert Path(f"/proc/{parent.pid}").exists()
+    family.refresh()
+    assert parent.pid not in family.pids
+    with pytest.raises(PlanError, match="there is no such process"):
+        family_of_pid(parent.pid)
+
+
 def test_a_child_without_its_parent_still_belongs_to_it(
     parent: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +251,12 @@ def test_of_a_process_of_root_an_ordinary_user_sees_less_and_is_told_so() -> Non
         (note,) = whose.notes
     assert "their open files may not be read" in note
     assert "root would tell them apart" in note
+
+
+@needs.unless(os.geteuid() != 0, "an ordinary user", "run the tests as one")
+def test_a_namespace_that_may_not_be_looked_at_is_not_said_to_be_missing() -> None:
+    with pytest.raises(LabError, match=r"^--netns /proc/1/ns/net: this user may not look at it; use sudo$"):
+        open_scope(netns="/proc/1/ns/net")
 
 
 @needs.unless(os.geteuid() != 0, "an ordinary user", "run the tests as one")
