@@ -64,7 +64,7 @@ class ExactWatch:
         try:
             self._events = _Events(scope)
         except TracingError as error:
-            self.reason = f"sampled only, not exact: {error}"
+            self.reason = str(error)
         except BaseException:
             self._sampled.close()
             raise
@@ -78,7 +78,7 @@ class ExactWatch:
         """Return what happened since the last call, or since the start."""
         if self._events is None:
             sampled = self._sampled.snapshot()
-            return replace(sampled, notes=(*sampled.notes, self.reason or ""))
+            return replace(sampled, notes=(*sampled.notes, f"sampled only, not exact: {self.reason}"))
         interval = self._events.take()
         is_late = self._dumped is not None and self._dumped_s < interval.began_s
         dumped = self._dump(interval)

@@ -52,11 +52,13 @@ def test_events_are_read_where_they_may_be_and_a_sample_where_it_is_asked_for(
 
 
 def test_without_events_a_watch_goes_on_unless_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    events = Events("sampled only, not exact: the kernel's tracing is for root only")
+    events = Events("the kernel's tracing is for root only")
     monkeypatch.setattr(opening, "ExactWatch", lambda scope: events)
     scope = open_scope()
     assert opening.open_watch(scope, Asked()) is events
-    with pytest.raises(LabError, match=r"^--exact: .* is for root only; leave it out, or become root$"):
+    with pytest.raises(
+        LabError, match=r"^--exact: the kernel's tracing is for root only; leave it out, or become root$"
+    ):
         opening.open_watch(scope, Asked(exact=True))
     assert events.is_closed
 
