@@ -53,7 +53,8 @@ class NewestLook:
 class Lines:
     """Prints a line for each look, the verdict whenever it is another, and each kind of note once."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_whole_host: bool) -> None:
+        self._is_whole_host = is_whole_host
         self._noted: list[str] = []
         self._said = ""
 
@@ -70,7 +71,7 @@ class Lines:
         if look.verdict.headline != self._said:
             self._said = look.verdict.headline
             printing.echo("\n".join(text.format_verdict(look)))
-        printing.echo(text.format_line(look))
+        printing.echo(text.format_line(look, self._is_whole_host))
 
 
 def perform(opened: "Opened", outputs: Outputs, duration_s: float | None) -> ExitCode:
@@ -94,7 +95,7 @@ def perform(opened: "Opened", outputs: Outputs, duration_s: float | None) -> Exi
             _view(opened, consumers, duration_s, told)
             has_ended = True
         else:
-            has_ended = _run(opened, [*consumers, Lines()], duration_s, told)
+            has_ended = _run(opened, [*consumers, Lines(opened.is_whole_host)], duration_s, told)
     return newest.exit_code(has_ended)
 
 

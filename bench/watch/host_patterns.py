@@ -170,10 +170,18 @@ def unseen(snapshots: Sequence[Snapshot], direction: Direction) -> WatchFinding 
     )
 
 
-def left_over(snapshots: Sequence[Snapshot]) -> int:
-    """Return how many sockets in TIME_WAIT are of connections that ended before the watch began."""
+def left_over(snapshots: Sequence[Snapshot], *, is_whole_host: bool = True) -> int:
+    """Return how many sockets in TIME_WAIT are of connections that ended before the watch began.
+
+    Where the hops are of some processes only, those of the host are not all theirs: the hops have theirs.
+    """
+    if _seconds(snapshots) >= TIME_WAIT_S:
+        return 0
+    newest = snapshots[-1]
+    ours = (each.state.time_wait for each in newest.hops if not each.is_unattributed)
+    waiting = newest.host.time_wait if is_whole_host else sum(ours)
     closed = sum(each.flow.closed_here for snapshot in snapshots for each in snapshot.hops)
-    return max(0, snapshots[-1].host.time_wait - closed) if _seconds(snapshots) < TIME_WAIT_S else 0
+    return max(0, waiting - closed)
 
 
 def _grown(snapshots: Sequence[Snapshot], counter: str) -> int:

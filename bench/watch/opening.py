@@ -54,6 +54,8 @@ class Opened:
     """What judges without a configuration, whose places nothing masks."""
     plan: WatchPlan
     """The same as the header of a recording has it."""
+    is_whole_host: bool = True
+    """Whether it is all processes of a host or namespace; else what the kernel counts is not all theirs."""
 
 
 @contextmanager
@@ -82,7 +84,7 @@ def open_session(asked: Asked, interval_s: float | None = None) -> Iterator[Open
             least_interval=partial(_least_interval, watch) if interval_s is None else lambda: 0.0,
         )
         plan = WatchPlan(scope.name, _source(asked), session.interval_s, LASTS_S, tuple(asked.requests))
-        yield Opened(session, scope.name, judge, plan)
+        yield Opened(session, scope.name, judge, plan, scope.pids is None)
 
 
 def open_watch(scope: Scope, asked: Asked) -> Watch:

@@ -9,7 +9,7 @@ from bench.report.text_table import terminal_width
 from bench.report.watch import words
 from bench.watch import verdict_text
 from bench.watch.hop_table import HopRow
-from bench.watch.model import Snapshot
+from bench.watch.model import Snapshot, Source
 from bench.watch.session import Look
 from nginx.printable import printable_line
 
@@ -105,26 +105,37 @@ def explain(rows: Sequence[HopRow]) -> Iterator[str]:
         yield "kept: requests came, and no connection was opened for them"
 
 
-def format_line(look: Look) -> str:
-    """Return a look as one line, for logs: what the whole host does, and its fastest hop."""
+def format_line(look: Look, is_whole_host: bool = True) -> str:
+    """Return a look as one line, for logs: what the host does, or the processes, and its fastest hop."""
     snapshot, rows = look.snapshot, look.rows
-    parts = [f"{snapshot.t_s:,.0f} s", f"opened {words.per_second(_opened_per_s(snapshot))}/s"]
+    opened, waiting = _count_host(snapshot) if is_whole_host else _count_hops(snapshot)
+    per_s = opened / snapshot.duration_s if snapshot.duration_s else 0.0
+    # The kernel's counters miss nothing; what a sample shows of processes is a lower bound.
+    is_at_least = not is_whole_host and snapshot.source is Source.SAMPLED
+    parts = [f"{snapshot.t_s:,.0f} s", f"opened {words.per_second(per_s, is_at_least)}/s"]
     if rows and rows[0].opened_per_s:
         top = rows[0]
         parts.append(f"{words.opened(top)}/s {words.hop(top.hop)}, closed first by {words.closes_first(top)}")
-    parts.append(f"TIME_WAIT {units.count(snapshot.host.time_wait)}")
+    parts.append(f"TIME_WAIT {units.count(waiting)}")
     fullest = max(rows, key=lambda row: row.ports_share or 0.0, default=None)
     if fullest is not None and fullest.ports_share:
         parts.append(f"ports {words.ports_used(fullest)} {words.hop(fullest.hop)}")
     return printable_line("; ".join(parts))
 
 
-def _opened_per_s(snapshot: Snapshot) -> float:
-    """Return what the kernel counted, which misses nothing; or the hops where there are no counters."""
-    flow = snapshot.host_flow
-    counted = flow.active_opens + flow.passive_opens
-    seen = sum(each.flow.opened for each in snapshot.hops)
-    return max(counted, seen) / snapshot.duration_s if snapshot.duration_s else 0.0
+def _count_host(snapshot: Snapshot) -> tuple[int, int]:
+    """Return what was opened and is in TIME_WAIT by the kernel's count, which misses nothing.
+
+    Where there are no counters, what was opened is that of the hops.
+    """
+    counted = snapshot.host_flow.active_opens + snapshot.host_flow.passive_opens
+    return max(counted, sum(each.flow.opened for each in snapshot.hops)), snapshot.host.time_wait
+
+
+def _count_hops(snapshot: Snapshot) -> tuple[int, int]:
+    """Return the same of the processes that are watched: the kernel counts those of others too."""
+    ours = [each for each in snapshot.hops if not each.is_unattributed]
+    return sum(each.flow.opened for each in ours), sum(each.state.time_wait for each in ours)
 
 
 def _wrap(text: str, first: str = "", later: str = "  ") -> list[str]:

@@ -13,6 +13,8 @@ from bench.watch.hop_table import summarize
 from bench.watch.model import (
     Direction,
     HopFlow,
+    HopSnapshot,
+    HopState,
     HostFlow,
     HostState,
     PeerHop,
@@ -102,6 +104,18 @@ def test_one_line_says_what_the_host_does_and_its_fastest_hop() -> None:
         "3 s; opened 400/s; 400/s 10.0.0.2:8080, closed first by this host; TIME_WAIT 27,831;"
         " ports 4 % 10.0.0.2:8080"
     )
+
+
+def test_a_line_about_processes_leaves_out_what_others_on_the_host_do() -> None:
+    others = HopSnapshot(V6, HopFlow(opened=900), HopState(time_wait=9_000), is_unattributed=True)
+    rows = [
+        replace(
+            row, hops=(*row.hops, others), flow=HostFlow(active_opens=2_500), host=HostState(time_wait=27_831)
+        )
+        for row in short(UPSTREAM, 400, 3)
+    ]
+    assert text.format_line(look(watched(rows)), is_whole_host=False).startswith("3 s; opened 400/s; ")
+    assert "; TIME_WAIT 1,200;" in text.format_line(look(watched(rows)), is_whole_host=False)
 
 
 @pytest.mark.parametrize(
