@@ -24,6 +24,8 @@ RECENT_S = 15.0
 """The rate is taken from so long: a quarter of what TIME_WAIT remembers, and still many intervals."""
 ALL_BUT_FEW = 0.98
 """Of the ports: connect() finds the last ones only by luck, since other processes take some of them, too."""
+_LEAST_SHARE = 0.01
+"""Of the ports: a smaller one is said to be below it, and never rounded to none."""
 _FEWEST = 3
 _T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 """Quantile of Student's t for a two-sided interval of 95 %, by degrees of freedom from 1 on."""
@@ -242,7 +244,8 @@ def _span(seconds: float) -> str:
 
 def _taken(found: Forecast) -> str:
     share = found.used / found.ports
-    return f"{units.count(found.used)} of {units.count(found.ports)} ports are taken ({share:.0%})"
+    percent = "below 1%" if 0 < share < _LEAST_SHARE else f"{share:.0%}"
+    return f"{units.count(found.used)} of {units.count(found.ports)} ports are taken ({percent})"
 
 
 def _free(_: Forecast) -> Iterator[str]:

@@ -28,6 +28,8 @@ from bench.watch.model import Direction, PeerHop, Snapshot, Source
 NOTHING = "nothing here wastes connections"
 RECENT_S = 30.0
 """What is older is over, but for what shows slowly: a leak, and the idle race."""
+_COUNTED = re.compile(r"[\d.,]+(?: (socket|connection)s?\b)?")
+"""A number, and what it counts in the singular or the plural."""
 _CAUSES = frozenset({Pattern.LEAK, Pattern.PORTS_HELD})
 """What explains the connections of a hop better than churn does: it takes the place of it."""
 
@@ -144,7 +146,7 @@ def judge(
     found += _of_host(recent, found, is_whole_host=is_whole_host)
     placed = (_with_configuration(each, configured) for each in found)
     notes = latest_notes(note for snapshot in recent for note in snapshot.notes)
-    if (old := host_patterns.left_over(snapshots)) >= _MANY_LEFT:
+    if (old := host_patterns.left_over(snapshots, is_whole_host=is_whole_host)) >= _MANY_LEFT:
         notes.append(f"{units.count(old)} sockets in TIME_WAIT are of connections that ended before.")
     return WatchVerdict(
         tuple(sorted(placed, key=lambda each: each.rank)),
@@ -161,7 +163,7 @@ def latest_notes(notes: Iterable[str]) -> list[str]:
     """Return the last of those notes that differ in nothing but their numbers, in the order of the first."""
     found: dict[str, str] = {}
     for note in notes:
-        found[re.sub(r"[\d.,]+", "", note)] = note
+        found[_COUNTED.sub("", note)] = note
     return list(found.values())
 
 

@@ -24,7 +24,7 @@ from bench.watch.model import (
     RequestFlow,
     Source,
 )
-from bench.watch.verdict import NOTHING, WatchVerdict, judge
+from bench.watch.verdict import NOTHING, WatchVerdict, judge, latest_notes
 from tests.watch import made_up
 from tests.watch.made_up import CLIENT, LOOPBACK, UPSTREAM, Row
 
@@ -493,6 +493,30 @@ def test_of_notes_that_differ_in_numbers_the_last_is_told() -> None:
         for each in made_up.watched([Row()] * 3)
     ]
     assert judge(snapshots).notes == ("a look takes 3.0 ms", "less than root would see")
+
+
+def test_a_note_about_one_and_about_several_is_the_same_note() -> None:
+    notes = [
+        "6 sockets left TIME_WAIT",
+        "1 socket left TIME_WAIT",
+        "1,200 connections came",
+        "1 connection came",
+    ]
+    assert latest_notes(notes) == ["1 socket left TIME_WAIT", "1 connection came"]
+
+
+@pytest.mark.parametrize(("is_whole_host", "told"), [(True, "9,000 sockets"), (False, "400 sockets")])
+def test_what_ended_before_is_told_of_those_that_are_watched(is_whole_host: bool, told: str) -> None:
+    theirs = made_up.hop(UPSTREAM, time_wait=400)
+    others = replace(made_up.hop(CLIENT, time_wait=8_600), is_unattributed=True)
+    rows = [Row((theirs, others), host=HostState(time_wait=9_000))] * 3
+    (note,) = judge(made_up.watched(rows), is_whole_host=is_whole_host).notes
+    assert note == f"{told} in TIME_WAIT are of connections that ended before."
+
+
+def test_a_few_ports_are_not_said_to_be_none() -> None:
+    (finding,) = verdict(made_up.short(LOOPBACK, 20, 8, host=HostState(tw_reuse=2))).faults
+    assert "160 of 28,232 ports are taken (below 1%)" in " ".join(finding.sentences())
 
 
 def test_what_was_wasted_is_over_half_a_minute_later() -> None:
