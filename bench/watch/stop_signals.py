@@ -1,4 +1,7 @@
-"""Wait, and wake up where the process is told to end: SIGINT and SIGTERM end a watch in order."""
+"""Wait, and wake up where the process is told to end: SIGINT, SIGTERM and SIGHUP end a watch in order.
+
+A terminal that goes away sends SIGHUP: without a handler the kernel would go on to trace for nobody.
+"""
 
 import os
 import select
@@ -7,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSignals:
@@ -29,9 +32,14 @@ class StopSignals:
         os.write(self._writer, b"\0")
 
 
+def is_ignored(number: signal.Signals) -> bool:
+    """Return whether who started this process wants it to live on, as nohup(1) does with SIGHUP."""
+    return number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+
+
 @contextmanager
 def heed_signals() -> Iterator[StopSignals]:
-    """Take SIGINT and SIGTERM as the word to end while the block lasts; main thread only."""
+    """Take the signals as the word to end while the block lasts; main thread only."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     stopping = StopSignals(reader, writer)
@@ -39,7 +47,7 @@ def heed_signals() -> Iterator[StopSignals]:
     def stop(number: int, frame: FrameType | None) -> None:
         stopping.stop()
 
-    before = {number: signal.signal(number, stop) for number in _ENDING}
+    before = {number: signal.signal(number, stop) for number in _ENDING if not is_ignored(number)}
     try:
         yield stopping
     finally:

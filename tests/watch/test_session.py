@@ -114,7 +114,7 @@ def test_the_verdict_is_that_of_all_snapshots() -> None:
     assert [healthy.look() for _ in range(5)][-1].verdict.faults == ()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_wait_at_once_and_for_good(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with heed_signals() as stopping:
@@ -125,6 +125,16 @@ def test_a_signal_ends_the_wait_at_once_and_for_good(number: signal.Signals) -> 
         timer.join()
         assert stopping.wait(60)
     assert signal.getsignal(number) is before
+
+
+def test_a_watch_outlives_its_terminal_where_that_was_asked_for() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with heed_signals() as stopping:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stopping.wait(0)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_snapshot_without_sources_stays_as_it_is() -> None:

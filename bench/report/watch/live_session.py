@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from bench.errors import BenchError
 from bench.report.watch.live import Looked, WatchView
 from bench.watch.session import Consumer, Look, Session
+from bench.watch.stop_signals import is_ignored
 
 
 class LiveSession(WatchView):
@@ -33,7 +34,9 @@ class LiveSession(WatchView):
 
     def on_mount(self) -> None:
         """Begin to look."""
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if not is_ignored(number):
+                asyncio.get_running_loop().add_signal_handler(number, self.exit)
         self._thread.start()
 
     def perform(self, *, headless: bool = False) -> None:
