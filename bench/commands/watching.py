@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from bench.commands import printing
 from bench.errors import ExitCode
@@ -126,8 +126,13 @@ def _view(
 
 def _can_view() -> bool:
     """Return whether a person looks at a terminal that can be drawn on."""
-    are_terminals = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    are_terminals = all(map(_is_terminal, (sys.stdin, sys.stdout, sys.stderr)))
     return are_terminals and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream leads to a terminal; None stands for one that was closed (sys.stdout)."""
+    return stream is not None and stream.isatty()
 
 
 def _print_once(look: "Look | None", scope: str, as_json: bool) -> None:
@@ -149,7 +154,7 @@ def _bold(line: str) -> str:
 
 def _has_colours() -> bool:
     """Return whether the answer may be marked (no-color.org; TERM of dumb terminals)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return _is_terminal(sys.stdout) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _print_json(look: "Look") -> None:

@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import termios
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from bench.commands import json_output
+from bench.commands.watch import watch_command
 from bench.commands.watch_options import ListenAddress
 from bench.watch import opening, stop_signals
 from bench.watch.model import RequestFlow, Snapshot
@@ -323,3 +325,14 @@ def test_threads_are_gone_behind_each_command(made_up: ScriptedWatch) -> None:
     before = threading.active_count()
     command_line.run("watch", "--once")
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("arguments", [["--once"], ["--once", "--json"], ["--duration", "2s"]])
+def test_without_a_standard_stream_it_answers_by_its_exit_code(
+    made_up: ScriptedWatch, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    for name in ("stdin", "stdout", "stderr"):  # as `bench watch <&- >&- 2>&-` has them
+        monkeypatch.setattr(sys, name, None)
+    with pytest.raises(SystemExit) as ended:
+        watch_command.main(arguments, standalone_mode=False)
+    assert ended.value.code == 1
