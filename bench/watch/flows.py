@@ -18,6 +18,8 @@ _MAJORITY = 0.9
 """Of the connections that ended: a side that closed so many is the one that closes first."""
 _FEWEST_INTERVALS = 3
 """With fewer, what lasts cannot be told from a burst by its shape."""
+_NEARLY = 0.9
+"""Of a stretch: an interval of a second does not last for one to the millisecond."""
 _LASTED_S = 10.0
 """TIME_WAIT that holds so many seconds of a rate shows that the rate has lasted, whatever was watched."""
 _COUNTED = (
@@ -90,7 +92,8 @@ def has_lasted(intervals: int, time_wait: int, rate: float) -> bool:
 def lasting_rate(durations_s: Sequence[float], counts: Sequence[int]) -> float:
     """Return the rate outside of the two busiest stretches, each of BURST_S or of a quarter of the time.
 
-    Of too few intervals the rate of all counts: `has_lasted` tells whether it may be a burst.
+    Of too few intervals the rate of all counts: `has_lasted` tells whether it may be a burst. Where those
+    stretches are all that there is, since an interval is longer than others, the least rate of an interval.
     """
     seconds, opened = max(math.fsum(durations_s), 1e-3), sum(counts)
     if len(counts) < _FEWEST_INTERVALS:
@@ -101,15 +104,17 @@ def lasting_rate(durations_s: Sequence[float], counts: Sequence[int]) -> float:
         stretches = (range(*at) for at in _stretches(durations_s, stretch_s))
         for at in max(stretches, key=lambda stretch: sum(left.get(at, 0) for at in stretch)):
             left.pop(at, None)
+    if not left:
+        return min(count / max(lasts_s, 1e-3) for count, lasts_s in zip(counts, durations_s, strict=True))
     left_s = math.fsum(durations_s[at] for at in left)
     return sum(left.values()) / left_s if left_s > 1e-9 else 0.0
 
 
 def _stretches(durations_s: Sequence[float], stretch_s: float) -> Iterator[tuple[int, int]]:
-    """Yield each shortest run of intervals that lasts at least `stretch_s`, as begin and end."""
+    """Yield each shortest run of intervals that lasts for nearly `stretch_s` or more, as begin and end."""
     end, lasts_s = 0, 0.0
     for begin, duration_s in enumerate(durations_s):
-        while lasts_s < stretch_s - 1e-9 and end < len(durations_s):
+        while lasts_s < _NEARLY * stretch_s and end < len(durations_s):
             lasts_s += durations_s[end]
             end += 1
         yield begin, end

@@ -49,6 +49,22 @@ def test_what_lasts_is_what_two_bursts_do_not_explain(counts: Sequence[int], las
     assert flows.lasting_rate([1.0] * len(counts), counts) == pytest.approx(lasting)
 
 
+@pytest.mark.parametrize(
+    ("durations", "counts", "lasting"),
+    [
+        ([1.0, 1.0, 1.0, 5.0], [200, 200, 200, 1_000], 200.0),  # it was stopped for a while
+        ([1.0, 12.0, 12.0], [200, 2_400, 2_400], 200.0),  # the first look comes after a second
+        ([1.0, 12.0, 12.0], [100, 0, 0], 0.0),
+        ([1.02, 0.99, 0.99, 1.0], [204, 198, 198, 200], 200.0),
+        ([1.02, 0.99, 0.99, 1.0], [300, 0, 0, 300], 0.0),
+    ],
+)
+def test_intervals_that_differ_hide_no_steady_rate(
+    durations: Sequence[float], counts: Sequence[int], lasting: float
+) -> None:
+    assert flows.lasting_rate(durations, counts) == pytest.approx(lasting)
+
+
 @given(st.lists(st.tuples(st.floats(0.05, 5), st.integers(0, 1000)), min_size=1, max_size=40))
 def test_what_lasts_is_no_more_than_what_was_counted(intervals: list[tuple[float, int]]) -> None:
     durations, counts = [each for each, _ in intervals], [count for _, count in intervals]
