@@ -33,8 +33,11 @@ class PeerHop:
     peer: str
     """Address of the peer, IPv4 also where the socket is IPv6 and mapped; or OTHER_PEERS."""
     port: int
+    """0 stands for several, where the peers are OTHER_PEERS."""
 
     def __str__(self) -> str:
+        if not self.port and self.peer == OTHER_PEERS:
+            return OTHER_PEERS if self.direction is Direction.OUTGOING else f"{OTHER_PEERS} to other ports"
         host = f"[{self.peer}]" if ":" in self.peer else self.peer
         return f"{host}:{self.port}" if self.direction is Direction.OUTGOING else f"{host} to :{self.port}"
 

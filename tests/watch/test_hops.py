@@ -147,7 +147,7 @@ def test_ports_of_others_beyond_the_largest_stand_together_too(monkeypatch: pyte
     )
     assert {name: each.state.established for name, each in found.items()} == {
         f"{OTHER_PEERS}:3": 2,
-        f"{OTHER_PEERS}:0": 2,
+        OTHER_PEERS: 2,
     }
 
 
@@ -251,3 +251,16 @@ def test_a_user_that_only_the_process_has_tells_its_short_connections() -> None:
     assert names(user=33, inode=5) == ["10.0.0.2:80"]
     assert names(user=34, inode=5) == ["10.0.0.2:80*"]
     assert names(user=33, inode=0) == ["10.0.0.2:80*"]  # no process holds it any more
+
+
+@pytest.mark.parametrize(
+    ("direction", "port", "name"),
+    [
+        (Direction.OUTGOING, 0, "others"),
+        (Direction.OUTGOING, 443, "others:443"),
+        (Direction.INCOMING, 0, "others to other ports"),
+        (Direction.INCOMING, 443, "others to :443"),
+    ],
+)
+def test_others_are_named_with_the_port_that_they_share(direction: Direction, port: int, name: str) -> None:
+    assert str(PeerHop(direction, OTHER_PEERS, port)) == name
