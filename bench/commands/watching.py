@@ -176,6 +176,8 @@ def _end_recording(recorder: "Recorder") -> None:
     written = recorder.close()
     if written is None:
         printing.echo_error(f"bench: {recorder.directory}: nothing was recorded")
+    elif not written.is_dir():
+        printing.echo_error(f"bench: {written}: was removed while it was written; nothing is left of it")
     else:
         printing.echo_error(f"results: {written}; `bench show {written}` shows them")
 

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -118,6 +119,24 @@ def test_a_recording_is_a_run_that_show_report_export_and_list_take(
     assert "a watch of this host" in command_line.run("list", "-o", tmp_path).stdout
     (listed,) = json.loads(command_line.run("list", "--json", "-o", tmp_path).stdout)
     assert (listed["kind"], listed["scope"]) == ("watch", "this host")
+
+
+def test_a_recording_whose_folder_was_removed_meanwhile_is_not_promised(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "before"
+
+    class Removing(ScriptedWatch):
+        def snapshot(self) -> Snapshot:
+            if self.taken == 15:
+                shutil.rmtree(folder)
+            return super().snapshot()
+
+    _made_up(monkeypatch, CHURN)
+    monkeypatch.setattr(opening, "open_watch", lambda scope, asked: Removing(CHURN))
+    done = command_line.run("watch", "--record", folder, "--duration", "20s")
+    assert (done.exit_code, "results:" in done.stderr) == (1, False)
+    assert f"bench: {folder}: was removed while it was written; nothing is left of it\n" in done.stderr
 
 
 def test_a_recording_that_is_there_is_not_written_over(made_up: ScriptedWatch, tmp_path: Path) -> None:
