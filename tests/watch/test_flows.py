@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.watch import flows
@@ -65,11 +65,12 @@ def test_intervals_that_differ_hide_no_steady_rate(
     assert flows.lasting_rate(durations, counts) == pytest.approx(lasting)
 
 
+@example([(2.31, 125)])  # the product of a quotient is not exact
 @given(st.lists(st.tuples(st.floats(0.05, 5), st.integers(0, 1000)), min_size=1, max_size=40))
 def test_what_lasts_is_no_more_than_what_was_counted(intervals: list[tuple[float, int]]) -> None:
     durations, counts = [each for each, _ in intervals], [count for _, count in intervals]
     lasting = flows.lasting_rate(durations, counts)
-    assert 0 <= lasting * min(durations) <= sum(counts)
+    assert 0 <= lasting * min(durations) <= sum(counts) + 1e-6
     assert lasting <= max(count / duration for duration, count in intervals) + 1e-6
 
 
