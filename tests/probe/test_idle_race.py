@@ -21,6 +21,8 @@ from tests.probe import fronts
 from tests.probe.clients import LOST, Answer, Clients
 from tests.probe.dying_server import DyingServer, dying_server
 
+pytestmark = pytest.mark.long
+
 IDLE_S = 2.0
 CLIENTS = 8
 HAPROXY_RETRIES = 3
