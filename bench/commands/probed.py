@@ -39,6 +39,11 @@ class ProbeSource:
     source: str
 
     @property
+    def typed(self) -> str:
+        """The value of the option."""
+        return f"{self.upstream}={self.source}" if self.upstream else self.source
+
+    @property
     def path(self) -> Path | None:
         """The file to read; None for an address to probe."""
         return Path(self.source) if Path(self.source).is_file() else None
@@ -76,7 +81,13 @@ class ProbeParameter(click.ParamType[ProbeSource]):
     def _checked(
         self, found: ProbeSource, param: click.Parameter | None, ctx: click.Context | None
     ) -> ProbeSource:
+        if found.upstream and not found.source:
+            self.fail(f"{found.typed!r} names no server behind the =", param, ctx)
         if found.path is None:
+            if found.source.startswith(("/", "./", "../")) or found.source.endswith(".json"):
+                self.fail(
+                    f"{found.typed!r}: there is no such file; write it with `bench probe --json`", param, ctx
+                )
             try:
                 parse_target(found.source)
             except PlanError as error:
@@ -107,7 +118,7 @@ def with_probes(by: JudgedBy, sources: Sequence[ProbeSource], inputs: Iterable[I
     measured = []
     for each in sources:
         _refuse_stranger(each.upstream or each.address, each, names, addresses)
-        found = _read(each.path) if each.path is not None else _probe(each.source)
+        found = _read(each, each.path) if each.path is not None else _probe(each.source)
         server = measured_server(found, each.upstream)
         _refuse_stranger(server.upstream or server.address, each, names, addresses)
         measured.append(server)
@@ -160,17 +171,17 @@ def _refuse_stranger(wanted: str, given: ProbeSource, names: Sequence[str], addr
     more = f" and {len(choices) - _MOST_CHOICES} more" if len(choices) > _MOST_CHOICES else ""
     there = ", ".join(choices[:_MOST_CHOICES]) + more or "none"
     raise PlanError(
-        f"--probe {given.source}: nothing here passes to {wanted}; name whose server it is, as "
+        f"--probe {given.typed}: nothing here passes to {wanted}; name whose server it is, as "
         f"UPSTREAM={given.source}, of {there}"
     )
 
 
-def _read(path: Path) -> ProbeResult:
+def _read(given: ProbeSource, path: Path) -> ProbeResult:
     try:
         return ProbeResult.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:  # also of JSON, and of UTF-8
         raise PlanError(
-            f"--probe {path}: cannot be read: {error}; write it anew with `bench probe --json`"
+            f"--probe {given.typed}: cannot be read: {error}; write it anew with `bench probe --json`"
         ) from error
 
 

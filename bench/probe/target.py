@@ -10,6 +10,7 @@ from bench.errors import PlanError, TargetError
 _PORTS = {"http": 80, "https": 443}
 _WRITE = "write HOST:PORT, http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH]"
 _PATH = re.compile(r"/[!-~]*")
+_USER = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.-]*://)?)[^/?#]*@")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t -~\x80-\xff]*")
 _OF_THE_PROBE = frozenset(
@@ -60,12 +61,16 @@ class ProbeTarget:
 def parse_target(text: str) -> ProbeTarget:
     """Return the target that `text` names; PlanError where it names none."""
     has_scheme = "://" in text
+    if (user := _USER.match(text)) is not None:
+        # A terminal's history may hold a password; an error message that others read does not.
+        shown = f"{user[1]}...@{text[user.end() :]}"
+        raise PlanError(f"{shown}: it names a user; leave that out, and give -H 'Authorization: ...'")
     try:
         url = urlsplit(text if has_scheme else f"http://{text}")
         port, host = url.port, url.hostname
     except ValueError as error:
         raise PlanError(f"{text}: {str(error)[:1].lower()}{str(error)[1:]}; {_WRITE}") from error
-    if url.scheme not in _PORTS or not host or "@" in url.netloc:
+    if url.scheme not in _PORTS or not host:
         raise PlanError(f"{text}: it is no address of a server; {_WRITE}")
     if not has_scheme and port is None:
         raise PlanError(f"{text}: it names no port; {_WRITE}")

@@ -106,9 +106,12 @@ def test_an_address_is_probed_only_where_it_is_given(folder: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("nowhere.json", "nowhere.json: it names no port"),
+        ("nowhere", "nowhere: it names no port"),
+        ("nowhere.json", "'nowhere.json': there is no such file; write it with `bench probe --json`"),
+        ("app=/no/where", "'app=/no/where': there is no such file"),
+        ("app=", "'app=' names no server behind the ="),
         ("=probe.json", "names no upstream before the ="),
-        ("other=probe.json", "nothing here passes to other"),
+        ("other=probe.json", "--probe other=probe.json: nothing here passes to other"),
         ("10.0.0.9:80", "nothing here passes to 10.0.0.9:80"),
         ("nginx.conf", "--probe nginx.conf: cannot be read"),
     ],

@@ -44,7 +44,6 @@ WRITE = "; write HOST:PORT, http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PA
         (":80", "it is no address of a server"),
         ("ftp://app/", "it is no address of a server"),
         ("http://", "it is no address of a server"),
-        ("http://user@app/", "it is no address of a server"),
         ("app:0", "port 0 is none that a server listens on"),
         ("app:99999", "port out of range 0-65535"),
         ("http://[::1/", "invalid IPv6 URL"),
@@ -60,6 +59,15 @@ def test_another_scheme_is_proposed_as_a_url() -> None:
     assert parse_target("app:443").with_scheme("https") == "https://app/"
     assert parse_target("app:8443/a").with_scheme("https") == "https://app:8443/a"
     assert parse_target("https://app").with_scheme("http") == "http://app:443/"
+
+
+@pytest.mark.parametrize("text", ["http://me:secret@app/", "https://me:secret@app:x/", "me:secret@app:80"])
+def test_a_password_is_not_repeated(text: str) -> None:
+    with pytest.raises(PlanError) as raised:
+        parse_target(text)
+    message = str(raised.value)
+    assert message.startswith(text.replace("me:secret", "..."))
+    assert message.endswith("it names a user; leave that out, and give -H 'Authorization: ...'")
 
 
 @pytest.mark.parametrize("path", ["", "a", "/a b", "/ä", "/a\r\nX: y", "*"])
