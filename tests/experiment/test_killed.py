@@ -32,8 +32,14 @@ def has_processes(count: int) -> Callable[[str], bool]:
 
 def has_load(mark: str) -> bool:
     """Return whether the clients are connected."""
-    workers = [process for process in running(mark) if "bench.load" in process.cmdline()]
-    return any(process.num_fds() > 20 for process in workers)
+    return any(_is_connected(process) for process in running(mark))
+
+
+def _is_connected(process: psutil.Process) -> bool:
+    try:
+        return "bench.load" in process.cmdline() and process.num_fds() > 20
+    except psutil.Error:  # it has ended meanwhile
+        return False
 
 
 MOMENTS: dict[str, Callable[[str], bool]] = {
