@@ -15,6 +15,8 @@ from typing import Literal
 FEWEST_POINTS = 4
 _RESAMPLES = 400
 _OUTSIDE = 0.025
+_LEAST_CHANGE = 0.5
+"""Of the largest value: where points have one trial each, a smaller change may be their scatter."""
 _LEAST_BEND = 0.1
 """Of the distance of a curve from a straight line, both scaled to 1: what is straighter has no knee."""
 
@@ -48,14 +50,18 @@ def find(xs: Sequence[float], samples: Sequence[Sequence[float]], is_gain: bool 
     """
     if len(xs) < FEWEST_POINTS:
         return Bend(None, f"{len(xs)} points are too few to see a bend: {FEWEST_POINTS} are needed")
+    centers = [statistics.median(each) for each in samples]
+    has_scatter = all(len(each) > 1 for each in samples)
+    if not has_scatter and max(centers) - min(centers) < _LEAST_CHANGE * max(map(abs, centers)):
+        return Bend(None, "one trial a cell does not tell so small a change from scatter")
     # As they are, also where a picture has a logarithmic axis: a pool of 16 costs 15 connections more than
     # one of 1. By doublings, a curve that still falls by half would be said to level off.
     places = [float(x) for x in xs]
-    found = _kneedle(places, [statistics.median(each) for each in samples], is_gain)
+    found = _kneedle(places, centers, is_gain)
     if found is None:
         return Bend(None, "the curve has no knee")
     index, kind = found
-    if any(len(each) < 2 for each in samples):
+    if not has_scatter:
         return Bend(Knee(xs[index], None, None, kind))
     chance = random.Random(1)
     drawn = [

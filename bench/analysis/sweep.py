@@ -12,6 +12,9 @@ from bench.analysis.sides import ComparedCase, split
 from bench.plan.grid import Axis, Grid
 from bench.runs.sweep_trial import SweepRun, SweepTrial
 
+_MUCH = 2.0
+"""What changes by less may be scatter, and is not what a reader asks a grid for."""
+
 
 @dataclass(frozen=True, slots=True)
 class SweepFigure:
@@ -66,12 +69,17 @@ def figures(run: SweepRun) -> tuple[SweepFigure, ...]:
 
 
 def leading(run: SweepRun) -> SweepFigure:
-    """Return the first of the figures that any cell has: of a busy machine only counts and CPU stand."""
-    found = cells(run)
-    for figure in figures(run):
-        if any(cell.point(figure).center is not None for cell in found):
-            return figure
-    return figures(run)[0]
+    """Return what a sweep is about: the first of its figures that changes much over the cells.
+
+    Else it is the first that any cell has: of a busy machine only counts and CPU stand.
+    """
+    known = {
+        figure: centers
+        for figure in figures(run)
+        if (centers := [center for each in cells(run) if (center := each.point(figure).center) is not None])
+    }
+    changing = (figure for figure, centers in known.items() if max(centers) > _MUCH * min(centers))
+    return next(changing, next(iter(known), figures(run)[0]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ OTHER_WORK_VOIDS = 0.25
 _BE_ALONE = (
     "rates and latencies are void, CPU per request stands: run one at a time, and nothing else meanwhile"
 )
+_BE_ALONE_TO_BE_SURE = "rates and latencies may be off: run one at a time, and nothing else meanwhile"
 _OTHER_SIDE_SHARE = 0.01
 
 
@@ -210,7 +211,10 @@ def machine_warnings(pressure: Pressure | None, others: OtherShares | None) -> I
         yield _saturated_generator(pressure)
     elif others is not None and others.whole >= OTHER_WORK_LIMIT:
         message = others.format("all cores", others.cpu)
-        yield TrialWarning("machine-shared", message, _BE_ALONE, voids=others.whole >= OTHER_WORK_VOIDS)
+        voids = others.whole >= OTHER_WORK_VOIDS
+        yield TrialWarning(
+            "machine-shared", message, _BE_ALONE if voids else _BE_ALONE_TO_BE_SURE, voids=voids
+        )
 
 
 def _is_disturbed(pressure: Pressure, others: OtherShares | None) -> bool:

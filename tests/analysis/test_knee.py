@@ -80,3 +80,9 @@ def test_a_pool_that_still_opens_half_does_not_level_off_by_doublings() -> None:
     found = knee.find([0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0], opened).knee
     assert found is not None
     assert (found.at, found.kind) == (4.0, "levels off")
+
+
+def test_the_scatter_of_single_trials_has_no_knee() -> None:
+    bend = knee.find([0.0, 1.0, 2.0, 4.0, 8.0], [[y] for y in (163.0, 181.0, 190.0, 191.0, 188.0)])
+    assert bend.knee is None
+    assert bend.reason == "one trial a cell does not tell so small a change from scatter"

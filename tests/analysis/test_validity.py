@@ -177,3 +177,16 @@ def test_a_window_without_a_correct_response_is_void_with_its_cause_and_remedy(
 def test_errors_are_named_with_their_share() -> None:
     (warning,) = validity.error_warnings({"status": 25, "reset": 0}, 75)
     assert "25.0% of the exchanges failed: status 25" in warning.message
+
+
+@pytest.mark.parametrize(
+    ("whole", "voids", "advice"),
+    [
+        (validity.OTHER_WORK_LIMIT, False, "rates and latencies may be off: "),
+        (validity.OTHER_WORK_VOIDS, True, "rates and latencies are void, CPU per request stands: "),
+    ],
+)
+def test_only_what_is_void_is_called_so(whole: float, voids: bool, advice: str) -> None:
+    (warning,) = validity.machine_warnings(None, OtherShares(whole, whole))
+    assert warning.voids == voids
+    assert warning.advice.startswith(advice)

@@ -148,10 +148,9 @@ def describe(axis: Axis, figure: SweepFigure, curve: Curve) -> str:
     (first, least), (last, most) = known[0], known[-1]
     title = figure.title.removesuffix(f", {figure.unit}")
     unit = "" if title == figure.title else f" {figure.unit}"
-    moved = (
-        f"{axis.name} {axis.format(first)} to {axis.format(last)}{where}: {title} goes from"
-        f" {format_number(least, figure.unit)} to {format_number(most, figure.unit)}{unit}"
-    )
+    before, behind = format_number(least, figure.unit), format_number(most, figure.unit)
+    change = f"is {before} at both ends" if before == behind else f"goes from {before} to {behind}{unit}"
+    moved = f"{axis.name} {axis.format(first)} to {axis.format(last)}{where}: {title} {change}"
     bend = curve.bend()
     if bend.knee is None:
         return f"{moved}; no knee is named: {bend.reason}."
