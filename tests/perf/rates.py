@@ -31,6 +31,8 @@ from tests.perf.stage import PYTHON, stage
 
 PART = "a-rates"
 CONNECTIONS = 20
+PACED_CONNECTIONS = 200
+"""So many that a request which is due finds one idle, also while the server stalls: else it is late for that."""
 RATE = 1000
 """Requests per second of both in an open loop: little for the server, so that neither has to wait."""
 WARMUP_S = 0.5
@@ -88,7 +90,10 @@ def measure(settings: Settings) -> Iterator[Row]:
 def _pacing(server: str, cores: set[int], settings: Settings) -> Iterator[Row]:
     capacity = _paced(server, cores, 1, _BEYOND).sent_per_s
     rate = SHARE * capacity
-    runs = [_paced(server, cores, settings.window_s, rate) for _ in range(settings.generator_rounds)]
+    runs = [
+        _paced(server, cores, settings.window_s, rate, PACED_CONNECTIONS)
+        for _ in range(settings.generator_rounds)
+    ]
     calm = [run for run in runs if run.run_queue_wait < _UNDISTURBED]
     note = f"{len(calm)} of {len(runs)} undisturbed; capacity {capacity:,.0f}/s"
     what = f"open loop at {SHARE:.0%} of its capacity"
@@ -121,14 +126,16 @@ def _ours(server: str, cores: set[int], window_s: int, rate: float | None) -> Me
     return _paced(server, cores, window_s, rate).measured
 
 
-def _paced(server: str, cores: set[int], window_s: int, rate: float | None) -> Paced:
+def _paced(
+    server: str, cores: set[int], window_s: int, rate: float | None, connections: int = CONNECTIONS
+) -> Paced:
     """Run one worker of ours for a window, every response checked."""
     host, port = split_address(server)
     job = {
         "host": host,
         "port": port,
         "host_field": server,
-        "connections": CONNECTIONS,
+        "connections": connections,
         "rate": rate,
         "warmup_s": WARMUP_S,
         "duration_s": float(window_s),
