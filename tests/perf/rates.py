@@ -32,7 +32,7 @@ from tests.perf.stage import PYTHON, stage
 PART = "a-rates"
 CONNECTIONS = 20
 PACED_CONNECTIONS = 200
-"""So many that a request which is due finds one idle, also while the server stalls: else it is late for that."""
+"""So many that a request which is due finds one idle, also while the server stalls."""
 RATE = 1000
 """Requests per second of both in an open loop: little for the server, so that neither has to wait."""
 WARMUP_S = 0.5
