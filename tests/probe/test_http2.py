@@ -23,6 +23,8 @@ from bench.subjects import certificates
 from tests.load.scripted import Conversation, serving
 from tests.probe.behaviours import Behaviour, converse, probed
 
+pytestmark = pytest.mark.long
+
 IDLE_S = 0.3
 
 

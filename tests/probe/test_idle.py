@@ -19,6 +19,8 @@ from bench.probe.target import parse_target
 from tests.load.scripted import Conversation, serving
 from tests.probe.behaviours import Behaviour, Kept, at, behaving, converse, probed
 
+pytestmark = pytest.mark.long
+
 IDLE_S = 0.3
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -64,7 +66,7 @@ def test_a_server_that_sweeps_shows_as_a_spread() -> None:
     assert result.idle.high_s >= greatest_s
 
 
-@pytest.mark.parametrize("ending", ["forgets", pytest.param("ignores", marks=pytest.mark.long)])
+@pytest.mark.parametrize("ending", ["forgets", "ignores"])
 def test_silence_is_found_by_asking(ending: str) -> None:
     result, _ = at(Behaviour(idle_s=IDLE_S, ending=ending), patience_s=0.3)
     assert result.idle is not None
@@ -83,7 +85,6 @@ def test_silence_is_found_also_where_a_connection_takes_few_requests() -> None:
     assert result.idle.high_s >= 1.0
 
 
-@pytest.mark.long
 def test_connections_that_the_server_leaves_open_are_part_of_the_spread() -> None:
     numbers = count()
 
@@ -105,7 +106,6 @@ def test_what_does_not_end_is_said_to_have_lasted_so_long() -> None:
     assert result.idle.low_s >= 1.0
 
 
-@pytest.mark.long
 def test_a_connection_without_a_request_has_an_idle_time_of_its_own() -> None:
     result, _ = at(Behaviour(idle_s=0.4, blank_s=0.2), max_s=1.2)
     assert result.idle is not None
@@ -124,7 +124,6 @@ def test_last_words_are_told() -> None:
     assert said in result.notes
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     "behaviour",
     [
@@ -146,7 +145,6 @@ def test_no_more_is_taken_of_the_server_than_promised(behaviour: Behaviour) -> N
     assert methods <= {b"GET", b"HEAD", b"PRI"}
 
 
-@pytest.mark.long
 def test_a_server_that_waits_for_one_request_at_a_time_is_not_held_up() -> None:
     lock = threading.Lock()
 
