@@ -40,7 +40,9 @@ def test_the_markdown_of_a_sweep_has_a_row_for_each_cell(tmp_path: Path) -> None
     folder = made_up_sweep.write(tmp_path, made_up_sweep.run({made_up_sweep.POOL_IDLE: [1, 2, 4]}))
     lines = export(folder, "--format", "markdown").splitlines()
     assert lines[0] == "### A sweep of pool-idle: 3 cells"
-    assert lines[2].startswith("**Run: valid.** pool-idle 1 to 4: requests/s goes from ")
+    assert lines[2].startswith(
+        "**Run: valid.** pool-idle 1 to 4: connections per 1,000 requests goes from 500 to "
+    )
     assert [line.split(" | ")[0] for line in lines if line.startswith("| ")][1:] == ["| 1", "| 2", "| 4"]
 
 
