@@ -42,20 +42,6 @@ def speaks(request: pytest.FixtureRequest) -> Speaks:
     return SPEAKS[request.param]
 
 
-@pytest.fixture(scope="module")
-def shared_upstream() -> Iterator[Upstream]:
-    upstream = Upstream()
-    yield upstream
-    upstream.close()
-
-
-@pytest.fixture
-def upstream(shared_upstream: Upstream) -> Upstream:
-    shared_upstream.script = echo
-    shared_upstream.requests.clear()
-    return shared_upstream
-
-
 @pytest.fixture(scope="module", params=["uvloop", pytest.param("asyncio", marks=pytest.mark.long)])
 def proxy(
     request: pytest.FixtureRequest, speaks: Speaks, shared_upstream: Upstream

@@ -40,20 +40,6 @@ START = b"x" * 20_000
 """More than is collected before an upstream connection is taken."""
 
 
-@pytest.fixture(scope="module")
-def shared_upstream() -> Iterator[Upstream]:
-    upstream = Upstream()
-    yield upstream
-    upstream.close()
-
-
-@pytest.fixture
-def upstream(shared_upstream: Upstream) -> Upstream:
-    shared_upstream.script = echo
-    shared_upstream.requests.clear()
-    return shared_upstream
-
-
 @pytest.fixture(scope="module", params=LOOPS)
 def proxy(request: pytest.FixtureRequest, shared_upstream: Upstream) -> Iterator[ProxyProcess]:
     """The proxy, on each event loop."""

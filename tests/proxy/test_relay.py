@@ -30,20 +30,6 @@ CHUNKED_POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\
 OK = b"HTTP/1.1 200 OK\r\n" + DATE
 
 
-@pytest.fixture(scope="module")
-def shared_upstream() -> Iterator[Upstream]:
-    upstream = Upstream()
-    yield upstream
-    upstream.close()
-
-
-@pytest.fixture
-def upstream(shared_upstream: Upstream) -> Upstream:
-    shared_upstream.script = echo
-    shared_upstream.requests.clear()
-    return shared_upstream
-
-
 Proxies = Callable[..., ProxyProcess]
 
 
