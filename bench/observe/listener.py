@@ -63,19 +63,27 @@ def upstream_peers(sockets: AddressedSockets, held: Collection[int]) -> set[Peer
 
 def socket_inodes(pid: int) -> frozenset[int]:
     """Return the inodes of the sockets that a process holds; none where it ended or may not be read."""
+    try:
+        return frozenset(read_socket_inodes(pid))
+    except OSError:
+        return frozenset()
+
+
+def read_socket_inodes(pid: int) -> list[int]:
+    """Return the inodes of a process' sockets; none where it ended. PermissionError of another user's."""
     found = []
     try:
         with os.scandir(f"/proc/{pid}/fd") as files:
             for file in files:
                 try:
-                    name = os.readlink(file.path)
-                except OSError:  # closed meanwhile
+                    target = os.readlink(file.path)
+                except FileNotFoundError:  # closed meanwhile
                     continue
-                if name.startswith("socket:["):
-                    found.append(int(name[8:-1]))
-    except OSError:
-        return frozenset()
-    return frozenset(found)
+                if target.startswith("socket:["):
+                    found.append(int(target[8:-1]))
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return found
 
 
 def _parent(pid: int) -> int | None:

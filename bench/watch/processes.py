@@ -13,6 +13,7 @@ import psutil
 from numpy.typing import NDArray
 
 from bench.errors import PlanError
+from bench.observe.listener import read_socket_inodes
 from bench.observe.process_tree import children
 
 _REFRESH_S = 1.0
@@ -161,7 +162,7 @@ def held_sockets(pids: Iterable[int]) -> HeldSockets:
     unreadable = 0
     for pid in pids:
         try:
-            found = _socket_inodes(pid)
+            found = read_socket_inodes(pid)
         except PermissionError:
             unreadable += 1
             continue
@@ -170,20 +171,3 @@ def held_sockets(pids: Iterable[int]) -> HeldSockets:
             owners += [names.setdefault(name_of(pid), len(names))] * len(found)
     held, first = np.unique(np.array(inodes, np.uint32), return_index=True)
     return HeldSockets(held, np.array(owners, np.intp)[first], tuple(names), read_ms, unreadable)
-
-
-def _socket_inodes(pid: int) -> list[int]:
-    """Return the inodes of a process' sockets; none where it ended. PermissionError of another user's."""
-    found = []
-    try:
-        with os.scandir(f"/proc/{pid}/fd") as files:
-            for file in files:
-                try:
-                    target = os.readlink(file.path)
-                except FileNotFoundError:  # closed meanwhile
-                    continue
-                if target.startswith("socket:["):
-                    found.append(int(target[8:-1]))
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return found
