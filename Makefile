@@ -67,7 +67,7 @@ schema: .venv/.dev  ## Write results/schema.json anew, from the types of a run
 
 constraints:  ## Pin the newest releases anew; the oldest Python that we support chooses
 	rm -rf build/pins && python3.11 -m venv build/pins
-	build/pins/bin/pip install --quiet --only-binary :all: --editable '.[dev,push,channels,browser,http2,http3,proxies]'
+	build/pins/bin/pip install --quiet --only-binary :all: --editable '.[dev,push,channels,browser,http2,http3,cluster,proxies]'
 	sed -n '/^#/p' constraints.txt > build/constraints.txt
 	build/pins/bin/pip freeze --all --exclude-editable | sed '/^pip==/d' >> build/constraints.txt
 	mv build/constraints.txt constraints.txt
@@ -77,9 +77,9 @@ clean:  ## Remove what was made, but no results
 	find . -name __pycache__ -type d -prune -exec rm -r {} +
 
 .venv/.run: EXTRAS :=
-.venv/.dev: EXTRAS := [dev,push,channels,browser,http2,http3]
+.venv/.dev: EXTRAS := [dev,push,channels,browser,http2,http3,cluster]
 .venv/.proxies: EXTRAS := [proxies]
-.venv/.perf: EXTRAS := [dev,push,channels,browser,http2,http3,proxies]
+.venv/.perf: EXTRAS := [dev,push,channels,browser,http2,http3,cluster,proxies]
 .venv/.%: pyproject.toml constraints.txt | $(BIN)/pip
 	$(BIN)/pip install --quiet --only-binary :all: --constraint constraints.txt --editable '.$(EXTRAS)'
 	@touch $@

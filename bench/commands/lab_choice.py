@@ -22,4 +22,6 @@ def choose_lab(plans: Sequence[Plan]) -> str:
     labs = {"loopback" if plan.subject.target else plan.lab for plan in plans}
     if len(labs) > 1:
         raise PlanError(f"the sides name different labs ({', '.join(sorted(labs))}); give --lab")
-    return lab.choose(labs.pop())
+    if (name := labs.pop()) == "cluster":
+        raise PlanError("lab = 'cluster' goes with `bench run`; compare two of its runs with `bench compare`")
+    return lab.choose(name)

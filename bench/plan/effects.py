@@ -85,6 +85,19 @@ RULES = (
         "there the mode is that of the clients' own connections; set mode = 'short' for new ones",
     ),
     NoEffect(
+        lambda plan: plan.lab != "cluster",
+        "lab",
+        (
+            "cluster.scheduler",
+            "cluster.clients",
+            "cluster.proxies",
+            "cluster.backends",
+            "cluster.data_interface",
+            "cluster.proxy_at",
+        ),
+        "it names the machines of a cluster; set lab = 'cluster'",
+    ),
+    NoEffect(
         lambda plan: plan.load.rate is None,
         "load.rate",
         ("load.arrivals",),

@@ -7,7 +7,7 @@ from enum import Enum, StrEnum
 from typing import Any
 
 from bench.plan.backend_plan import BACKENDS
-from bench.plan.run_plan import ARRIVALS, LABS, SECOND_OPINIONS, SUBJECTS, ClosesFirst, Mode, Plan
+from bench.plan.run_plan import ARRIVALS, RUN_LABS, SECOND_OPINIONS, SUBJECTS, ClosesFirst, Mode, Plan
 
 
 class Kind(Enum):
@@ -35,6 +35,7 @@ class Heading(StrEnum):
     PROXY = "Proxy"
     BACKEND = "Backend"
     LAB = "Lab"
+    CLUSTER = "Cluster"
     OUTPUT = "Output"
 
 
@@ -94,6 +95,7 @@ _HEADINGS = {
     "backend": Heading.BACKEND,
     "hosts": Heading.LAB,
     "lab": Heading.LAB,
+    "cluster": Heading.CLUSTER,
 }
 _MODES = tuple(mode.value for mode in Mode)
 _SIDES = tuple(side.value for side in ClosesFirst)
@@ -239,12 +241,37 @@ FLAGS = (
         metavar="HOW:N",
         unset="none",
     ),
-    Flag("lab", "Network namespaces (exact), or this machine's loopback.", choices=LABS),
+    Flag(
+        "lab",
+        "Network namespaces (exact), this machine's loopback, or machines of a Dask cluster.",
+        choices=RUN_LABS,
+    ),
     Flag("hosts.ports", "Ephemeral ports of the proxy's host.", Kind.WHOLE, unset="the system's own range"),
     Flag("hosts.proxy_addresses", "Source addresses of the proxy.", Kind.WHOLE),
     Flag("hosts.backend_addresses", "Addresses of the backend.", Kind.WHOLE),
     Flag("hosts.pin", "Give the client cores of its own, where there are two or more.", Kind.SWITCH),
     Flag("hosts.sysctls", "Set on every host of the lab (repeatable).", Kind.PAIRS, unset="none"),
+    Flag(
+        "cluster.scheduler",
+        "Dask's scheduler, or the file that `bench cluster up` wrote.",
+        metavar="ADDRESS|FILE",
+        unset="none",
+    ),
+    Flag("cluster.clients", "Machines with load workers.", Kind.WHOLE),
+    Flag("cluster.proxies", "Machines with the proxy.", Kind.WHOLE),
+    Flag("cluster.backends", "Machines with the backend.", Kind.WHOLE),
+    Flag(
+        "cluster.data_interface",
+        "Network interface of the traffic that is measured.",
+        metavar="NAME",
+        unset="that of the Dask worker's address",
+    ),
+    Flag(
+        "cluster.proxy_at",
+        "A proxy that runs already, before our backends.",
+        metavar="HOST:PORT",
+        unset="ours",
+    ),
 )
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from bench.errors import PlanError
-from bench.plan import bounds, effects, load_values, tls_rules
+from bench.plan import bounds, cluster_plan, effects, load_values, tls_rules
 from bench.plan.backend_plan import BACKENDS, Backend, check_backend
+from bench.plan.cluster_plan import Cluster
 from bench.plan.toml import chosen, section
 
 
@@ -38,6 +39,8 @@ PROGRAMS = ("nginx", "haproxy", "envoy", "caddy", "nghttpx")
 IDIOMS = ("default", "snippet", "pool-only", "pool-http11", "small-pool", "full")
 """What people write into an nginx.conf in the hope of reuse (bench/subjects/nginx.py)."""
 LABS = ("auto", "namespaces", "loopback")
+"""The labs of one machine."""
+RUN_LABS = (*LABS, "cluster")
 ARRIVALS = ("constant", "poisson")
 SECOND_OPINIONS = ("wrk", "hey", "ab", "h2load")
 
@@ -144,6 +147,7 @@ class Plan:
     load: Load = field(default_factory=Load)
     backend: Backend = field(default_factory=Backend)
     hosts: Hosts = field(default_factory=Hosts)
+    cluster: Cluster = field(default_factory=Cluster)
 
     @property
     def modes(self) -> tuple[Mode, ...]:
@@ -233,6 +237,9 @@ _AT_LEAST_ONE: tuple[tuple[str, _Reading, int], ...] = (
     ("backend.requests_per_connection", lambda p: p.backend.requests_per_connection, bounds.MOST_COUNTED),
     ("hosts.proxy_addresses", lambda p: p.hosts.proxy_addresses, bounds.MOST_COUNTED),
     ("hosts.backend_addresses", lambda p: p.hosts.backend_addresses, bounds.MOST_COUNTED),
+    ("cluster.clients", lambda p: p.cluster.clients, bounds.MOST_PROCESSES),
+    ("cluster.proxies", lambda p: p.cluster.proxies, bounds.MOST_PROCESSES),
+    ("cluster.backends", lambda p: p.cluster.backends, bounds.MOST_PROCESSES),
 )
 _ABOVE_ZERO: tuple[tuple[str, _Reading], ...] = (
     ("load.duration_s", lambda p: p.load.duration_s),
@@ -244,7 +251,7 @@ _ABOVE_ZERO: tuple[tuple[str, _Reading], ...] = (
 )
 _CHOICES: tuple[tuple[str, Callable[[Plan], str | None], tuple[str, ...]], ...] = (
     ("mode", lambda p: p.mode, ("short", "keepalive", "both")),
-    ("lab", lambda p: p.lab, LABS),
+    ("lab", lambda p: p.lab, RUN_LABS),
     ("subject.name", lambda p: p.subject.name, SUBJECTS),
     ("subject.upstream_http", lambda p: p.subject.upstream_http, ("1.0", "1.1")),
     ("subject.idiom", lambda p: p.subject.idiom, IDIOMS),
@@ -339,6 +346,7 @@ def check(plan: Plan) -> None:
     check_backend(plan.backend)
     load_values.check(plan.load, plan.subject.target)
     tls_rules.check(plan)
+    cluster_plan.check(plan)
     for holds, message in _CHECKS:
         if not holds(plan):
             raise PlanError("plan: " + message.format(**{name: getattr(plan, name) for name in _SECTIONS}))

@@ -101,6 +101,7 @@ def read(path: Path) -> RunRecord[Any]:
         grid=header.grid,
         objective=header.objective,
         most_blocks=header.most_blocks,
+        machines=header.machines,
     )
 
 

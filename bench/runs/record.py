@@ -9,6 +9,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
+from bench.runs.machine_record import MachineRecord, MachineTrial
 from bench.runs.target_record import BehindTarget, TargetRecord
 
 T_co = TypeVar("T_co", bound="TrialRecord", covariant=True)
@@ -211,6 +212,8 @@ class Trial(TrialRecord):
     ksoftirqd_cpu_share: float | None = None
     """CPU of the kernel's ksoftirqd threads over the window, as a share of one core."""
     second_opinion: SecondOpinion | None = None
+    machines: tuple[MachineTrial, ...] = ()
+    """On a cluster only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +331,8 @@ class RunHeader:
     most_blocks: int | None = None
     """The blocks that it could take at the most, where the trials were looked at on the way (--until,
     --require); None: they were not."""
+    machines: tuple[MachineRecord, ...] = ()
+    """Of a cluster, one for each role on each of its machines."""
 
 
 @dataclass(frozen=True)  # no slots: a call of an alias such as Run() tries to note the alias in its result
@@ -358,6 +363,8 @@ class RunRecord(Generic[T_co]):
     """Of a search: what is required, and where it looks."""
     most_blocks: int | None = None
     """The blocks that it could take at the most, where the trials were looked at on the way; None: not."""
+    machines: tuple[MachineRecord, ...] = ()
+    """Of a cluster, one for each role on each of its machines."""
 
     @property
     def kind(self) -> Kind:

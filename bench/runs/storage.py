@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from bench.errors import WriteError, write_error
 from bench.runs import timeline
+from bench.runs.machine_record import MachineRecord
 from bench.runs.record import Latencies, Moment, Refused, RunRecord, TrialRecord
 from bench.runs.target_record import TargetRecord
 
@@ -36,6 +37,7 @@ def create(
     grid: Mapping[str, Sequence[Any]] | None = None,
     objective: Mapping[str, Any] | None = None,
     most_blocks: int | None = None,
+    machines: Sequence[MachineRecord] = (),
 ) -> "Writer":
     """Open a new folder under `root` for a run of `plan`, as plain values, and return its writer.
 
@@ -53,6 +55,7 @@ def create(
         target=target,
         grid={key: list(values) for key, values in (grid or {}).items()},
         objective=dict(objective or {}),
+        machines=tuple(machines),
     )
     try:
         return Writer(_new_directory(root, f"{begun:%Y%m%dT%H%M%SZ}-{label or _label(run)}"), run)
