@@ -162,9 +162,7 @@ class CaseRunner:
                 reason = f"{request} answers {answer.status}"
                 case = KeepAliveCase(name, None, status=answer.status, reason=reason)
         except NoAnswer as failure:
-            ending = None if failure.ended is None else failure.ended.ending
-            is_kept = False if failure.cause is NoAnswerCause.ENDED else None
-            case = KeepAliveCase(name, is_kept, ending=ending, reason=str(failure))
+            case = _failed_case(name, failure)
         except NoConnection as failure:
             return KeepAliveCase(name, None, reason=f"no connection: {failure}")
         except LimitReached:
@@ -191,6 +189,11 @@ class CaseRunner:
                 return KeepAliveCase(name, False, False, answer.status, failure.ended.ending)
             if failure.cause is NoAnswerCause.SILENT:
                 return KeepAliveCase(name, False, False, answer.status, Ending.SILENCE)
+            if failure.cause is NoAnswerCause.SURPLUS:
+                return KeepAliveCase(name, False, False, answer.status, reason=str(failure))
+            if failure.cause is NoAnswerCause.GARBLED:
+                reason = f"the next request: {failure}"
+                return KeepAliveCase(name, False, False, answer.status, reason=reason)
             return KeepAliveCase(name, None, False, answer.status, reason=f"the next request: {failure}")
         announced = name == HTTP_1_0 and answer.says_keep_alive
         return KeepAliveCase(name, True, announced, answer.status)
@@ -209,6 +212,14 @@ class CaseRunner:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _failed_case(name: str, failure: NoAnswer) -> KeepAliveCase:
+    """Return what a case shows in which no response came, or none behind which the connection works on."""
+    ending = None if failure.ended is None else failure.ended.ending
+    # A body after a response that has none, as to HEAD: the next response begins within it.
+    is_kept = False if failure.cause in (NoAnswerCause.ENDED, NoAnswerCause.SURPLUS) else None
+    return KeepAliveCase(name, is_kept, status=failure.status, ending=ending, reason=str(failure))
 
 
 def http_1_0(path: str) -> ProbeRequest:

@@ -14,7 +14,9 @@ _HEAD_END = b"\r\n\r\n"
 _KEPT_BYTES = 2 * http11.HEAD_LIMIT
 """Of an answer: what holds its head, and those of the 1xx before it."""
 _FIELD = re.compile(rb"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n]*)")
-_KEEP_ALIVE = re.compile(r"\b(timeout|max)\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
+_PARAMETER = re.compile(r"(timeout|max)[ \t]*=[ \t]*(\"?)([0-9]{1,10})\2", re.IGNORECASE)
+_MOST_ANNOUNCED = 1 << 31
+"""More is no number of seconds (RFC 9111, section 1.2.2), nor of requests."""
 _LONGEST_VALUE = 200
 AGENT = f"bench-probe/{__version__}"
 
@@ -71,9 +73,11 @@ class ProbeAnswer:
         return "keep-alive" in (option.strip() for option in options)
 
     def keep_alive(self, parameter: str) -> int | None:
-        """Return `timeout` or `max` of the field Keep-Alive; None without."""
-        pairs = _KEEP_ALIVE.findall(self.fields.get("keep-alive", ""))
-        found = {name.lower(): int(value) for name, value in pairs}
+        """Return `timeout` or `max` of the field Keep-Alive; None without, or where it is no such number."""
+        found = dict[str, int]()
+        for part in self.fields.get("keep-alive", "").split(","):
+            if (pair := _PARAMETER.fullmatch(part.strip())) and int(pair[3]) <= _MOST_ANNOUNCED:
+                found[pair[1].lower()] = int(pair[3])
         return found.get(parameter)
 
 
@@ -85,14 +89,20 @@ class NoAnswerCause(StrEnum):
     SILENT = "no answer came"
     ENDLESS = "the answer has begun, and did not end"
     GARBLED = "what came is no HTTP/1.1"
+    SURPLUS = "bytes came that belong to no response"
 
 
 class NoAnswer(Exception):
-    """No whole response to a request; `ended` is the end of the connection, where that is why."""
+    """No response, or none behind which the connection works on.
 
-    def __init__(self, cause: NoAnswerCause, detail: str = "", ended: Ended | None = None) -> None:
-        super().__init__(cause, detail, ended)
-        self.cause, self.detail, self.ended = cause, detail, ended
+    `ended` is the end of the connection, where that is why; `status` that of a response with bytes behind it.
+    """
+
+    def __init__(
+        self, cause: NoAnswerCause, detail: str = "", ended: Ended | None = None, status: int | None = None
+    ) -> None:
+        super().__init__(cause, detail, ended, status)
+        self.cause, self.detail, self.ended, self.status = cause, detail, ended, status
 
     def __str__(self) -> str:
         return f"{self.cause}{f' ({self.detail})' if self.detail else ''}"
@@ -105,7 +115,7 @@ async def exchange(
     clock = asyncio.get_running_loop().time
     began_s, reader, kept = clock(), http11.ResponseReader(method.encode()), b""
     if connection.take() and connection.ended is None:
-        raise NoAnswer(NoAnswerCause.GARBLED, "bytes came that no request asked for")
+        raise NoAnswer(NoAnswerCause.SURPLUS)
     connection.send(request)
     try:
         while True:
@@ -126,7 +136,7 @@ async def exchange(
     except http11.ProtocolError as error:
         raise NoAnswer(NoAnswerCause.GARBLED, str(error), connection.ended) from error
     if reader.trailing:
-        raise NoAnswer(NoAnswerCause.GARBLED, "bytes follow the end of the response", connection.ended)
+        raise NoAnswer(NoAnswerCause.SURPLUS, ended=connection.ended, status=reader.status)
     at_s = clock()
     return _answer(kept, reader, at_s, at_s - began_s, connection.ended)
 

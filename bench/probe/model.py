@@ -47,7 +47,11 @@ class IdleTimeout:
 
 @dataclass(frozen=True, slots=True)
 class KeepAliveCase:
-    """Whether the connection was kept after one kind of exchange; `kept` is None where it was not tried."""
+    """Whether the connection was kept after one kind of exchange; `kept` is None where that did not show.
+
+    It is not kept either where bytes came that belong to no response: there `ending` is None, and `reason`
+    says so.
+    """
 
     name: str
     """As in "HTTP/1.1 GET", "HTTP/1.0 with keep-alive", "HEAD", "304", "404"."""
@@ -57,7 +61,7 @@ class KeepAliveCase:
     status: int | None = None
     ending: Ending | None = None
     reason: str = ""
-    """Why it was not tried."""
+    """Why it was not tried, or what else made the connection useless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +83,10 @@ class ProbeResult:
     requests_tried: int = 0
     max_requests_announced: bool = False
     """The last response said so (`Connection: close`)."""
+    announced: str | None = None
+    """The field Keep-Alive, as it came."""
     announced_max: int | None = None
-    """`Keep-Alive: max=`."""
+    """`Keep-Alive: max=`, where that is a number."""
     idle: IdleTimeout | None = None
     """After a response. None: it keeps no connections."""
     idle_before_request: IdleTimeout | None = None
@@ -88,7 +94,7 @@ class ProbeResult:
     idle_http2: IdleTimeout | None = None
     """After a response in HTTP/2. None: it does not speak it, or did not answer."""
     announced_idle_s: float | None = None
-    """`Keep-Alive: timeout=`."""
+    """`Keep-Alive: timeout=`, where that is a number of seconds."""
     connections_used: int = 0
     requests_used: int = 0
     took_s: float = 0.0
@@ -152,6 +158,7 @@ class ProbeJson(TypedDict):
     max_requests: int | None
     requests_tried: int
     max_requests_announced: bool
+    announced: str | None
     announced_max: int | None
     idle: IdleTimeoutJson | None
     idle_before_request: IdleTimeoutJson | None

@@ -82,6 +82,7 @@ class _Probe:
             max_requests=count.answered if count.is_ended else None,
             requests_tried=count.answered,
             max_requests_announced=count.is_announced,
+            announced=count.first.fields.get("keep-alive"),
             announced_max=count.first.keep_alive("max"),
             idle=idle.after_response,
             idle_before_request=idle.before_request,

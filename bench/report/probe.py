@@ -79,7 +79,7 @@ def _sentences(result: ProbeResult) -> Iterator[str]:
             " later a request can meet the end of its connection, and is lost."
         )
         if result.announced_idle_s is not None and result.idle.low_s < result.announced_idle_s - _ANNOUNCED_S:
-            yield f"It announces {result.announced_idle_s:g} s, and ends them before."
+            yield f"It announces {result.announced_idle_s:.0f} s, and ends them before."
     if result.max_requests is not None:
         said = "says so in the last response" if result.max_requests_announced else "does not say so before"
         yield f"It ends a connection after {result.max_requests} requests, and {said}."
@@ -92,16 +92,19 @@ def _build_facts(result: ProbeResult) -> Table:
         ("idle before a request", _format_blank(result.idle_before_request)),
         *([] if result.idle_http2 is None else [("idle in HTTP/2", _format_idle(result.idle_http2))]),
         ("requests on a connection", _format_requests(result)),
-        ("announced", ", ".join(_announcements(result)) or "nothing"),
+        ("announced", _format_announced(result)),
     ]
     return Table(("measured", "found"), rows)
 
 
-def _announcements(result: ProbeResult) -> Iterator[str]:
-    if result.announced_idle_s is not None:
-        yield f"Keep-Alive: timeout={result.announced_idle_s:g}"
-    if result.announced_max is not None:
-        yield f"Keep-Alive: max={result.announced_max}"
+def _format_announced(result: ProbeResult) -> str:
+    """Return the field Keep-Alive as it came, with what in it is no number and so was not used."""
+    if not result.announced:
+        return "nothing"
+    named = (("timeout", result.announced_idle_s), ("max", result.announced_max))
+    odd = [name for name, value in named if value is None and name in result.announced.lower()]
+    unused = f" ({' and '.join(odd)} not used: no plausible number)" if odd else ""
+    return f"Keep-Alive: {result.announced}{unused}"
 
 
 def _format_requests(result: ProbeResult) -> str:
@@ -143,5 +146,7 @@ def _format_case(case: KeepAliveCase) -> tuple[str, str]:
     said = "announced" if case.announced else "not announced"
     if case.ending is Ending.SILENCE:
         return "ended", "the next request gets no answer"
+    if case.ending is None and case.reason:
+        return "unusable", case.reason
     how = f"{said}, {case.ending or 'and left open'}"
     return "ended", f"{how}: {case.reason}" if case.reason else how

@@ -90,6 +90,28 @@ def test_what_the_server_announces_is_read() -> None:
     assert (result.announced_idle_s, result.announced_max, result.server) == (None, None, None)
 
 
+@pytest.mark.parametrize(
+    ("value", "idle_s", "most"),
+    [
+        ("timeout=15; max=3", None, None),
+        ('TIMEOUT = "15" , max=0', 15.0, 0),
+        ("timeout=2147483648", 2_147_483_648.0, None),
+        ("timeout=2147483649, max=99999999999999", None, None),
+        ("timeout=9e20, max=7", None, 7),
+        ("timeout=-1, max=1.5", None, None),
+        ("timeout=0x10, max=", None, None),
+        ("timeout=\xb2", None, None),
+        ("yes", None, None),
+    ],
+)
+def test_what_is_announced_is_used_where_it_is_a_number(
+    value: str, idle_s: float | None, most: int | None
+) -> None:
+    result = at(Behaviour(idle_s=0.2, more=f"Keep-Alive: {value}\r\n"))
+    assert (result.announced_idle_s, result.announced_max) == (idle_s, most)
+    assert result.announced is not None
+
+
 def test_what_an_interim_response_says_is_not_taken_for_the_servers() -> None:
     hints = b"HTTP/1.1 103 Early Hints\r\nServer: y\r\nConnection: close\r\n\r\n"
     result = at(Behaviour(idle_s=0.2, before=hints, more="Server: x\r\n"))

@@ -68,7 +68,7 @@ def http2(conversation: Conversation) -> None:
         ),
         (
             replying(OK + b"more"),
-            "what came is no HTTP/1.1 (bytes follow the end of the response); see what",
+            "bytes came that belong to no response; see what",
         ),
     ],
     ids=["silent", "closed", "ssh", "http2", "cut", "endless", "more"],
@@ -146,18 +146,36 @@ def test_a_later_answer_that_is_none_is_told() -> None:
     assert result.notes[0].startswith("request 3 on one connection: what came is no HTTP/1.1 (")
 
 
-def test_a_body_after_head_is_told() -> None:
-    def script(conversation: Conversation) -> None:
-        for _ in conversation.requests():
-            conversation.send(OK)
+def after_head(at_once: bytes, later: bytes) -> Script:
+    """Answer HEAD with `at_once` behind its response, and with `later` before the next one."""
 
+    def script(conversation: Conversation) -> None:
+        owed = b""
+        for request in conversation.requests():
+            is_head = request.head.startswith(b"HEAD ")
+            conversation.send(owed + (OK.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if is_head else OK))
+            owed = later if is_head else b""
+            if is_head and at_once:
+                conversation.send(at_once)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (after_head(b"hello", b""), "bytes came that belong to no response"),
+        (after_head(b"", b"hello"), "the next request: what came is no HTTP/1.1 ("),
+    ],
+    ids=["at-once", "later"],
+)
+def test_a_body_after_head_makes_the_connection_unusable(script: Script, reason: str) -> None:
     with serving(script) as server:
-        result = probed(server.port, max_s=1.0)
+        result = probed(server.port, max_s=0.2)
     head = case(result, "HEAD")
-    assert (head.kept, head.reason) == (
-        None,
-        "what came is no HTTP/1.1 (bytes follow the end of the response)",
-    )
+    assert (head.kept, head.announced, head.status, head.ending) == (False, False, 200, None)
+    assert head.reason.startswith(reason)
+    assert case(result, "404").reason.startswith("GET /bench-probe-no-such-page answers 200")
 
 
 def test_one_request_at_a_time_is_enough_for_a_server_that_serves_one_connection() -> None:

@@ -73,7 +73,35 @@ def test_what_did_not_show_is_told() -> None:
 def test_an_announcement_that_is_not_kept_is_told() -> None:
     idle = IdleTimeout(2.0, 2.1, (2.0,), Ending.FIN)
     assert "It announces 5 s, and ends them before." in words(result(idle=idle, announced_idle_s=5.0))
+    assert "It announces 99999999 s, and" in words(result(idle=idle, announced_idle_s=99_999_999.0))
     assert "ends them before" not in words(result(idle=idle, announced_idle_s=2.0))
+
+
+@pytest.mark.parametrize(
+    ("announced", "idle_s", "most", "said"),
+    [
+        (None, None, None, "nothing"),
+        ("timeout=1500000, max=100", 1_500_000.0, 100, "Keep-Alive: timeout=1500000, max=100"),
+        ("timeout=9e20", None, None, "Keep-Alive: timeout=9e20 (timeout not used: no plausible number)"),
+        (
+            "max = x, timeout=5",
+            5.0,
+            None,
+            "Keep-Alive: max = x, timeout=5 (max not used: no plausible number)",
+        ),
+        ("yes", None, None, "Keep-Alive: yes"),
+    ],
+)
+def test_what_is_announced_is_shown_as_it_came(
+    announced: str | None, idle_s: float | None, most: int | None, said: str
+) -> None:
+    found = words(result(announced=announced, announced_idle_s=idle_s, announced_max=most))
+    assert f"announced {said} after status" in found
+
+
+def test_a_connection_that_nothing_can_use_is_not_said_to_be_ended() -> None:
+    head = KeepAliveCase("HEAD", False, status=200, reason="bytes came that belong to no response")
+    assert "HEAD 200 unusable bytes came that belong to no response" in words(result(cases=(GET, head)))
 
 
 @pytest.mark.parametrize(
