@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.probe.client import NoConnection, ProbeClient
 from bench.probe.connection import Ended, ProbeConnection
@@ -185,16 +185,7 @@ class CaseRunner:
         try:
             await self._client.ask(connection, follow or ProbeRequest(self._client.target.path))
         except NoAnswer as failure:
-            if failure.ended is not None:
-                return KeepAliveCase(name, False, False, answer.status, failure.ended.ending)
-            if failure.cause is NoAnswerCause.SILENT:
-                return KeepAliveCase(name, False, False, answer.status, Ending.SILENCE)
-            if failure.cause is NoAnswerCause.SURPLUS:
-                return KeepAliveCase(name, False, False, answer.status, reason=str(failure))
-            if failure.cause is NoAnswerCause.GARBLED:
-                reason = f"the next request: {failure}"
-                return KeepAliveCase(name, False, False, answer.status, reason=reason)
-            return KeepAliveCase(name, None, False, answer.status, reason=f"the next request: {failure}")
+            return _spoiled_case(name, answer.status, failure)
         announced = name == HTTP_1_0 and answer.says_keep_alive
         return KeepAliveCase(name, True, announced, answer.status)
 
@@ -220,6 +211,19 @@ def _failed_case(name: str, failure: NoAnswer) -> KeepAliveCase:
     # A body after a response that has none, as to HEAD: the next response begins within it.
     is_kept = False if failure.cause in (NoAnswerCause.ENDED, NoAnswerCause.SURPLUS) else None
     return KeepAliveCase(name, is_kept, status=failure.status, ending=ending, reason=str(failure))
+
+
+def _spoiled_case(name: str, status: int, failure: NoAnswer) -> KeepAliveCase:
+    """Return what a case shows behind whose response the next request gets none, or not its own."""
+    case = KeepAliveCase(name, False, False, status)
+    if failure.ended is not None:
+        return replace(case, ending=failure.ended.ending)
+    if failure.cause is NoAnswerCause.SILENT:
+        return replace(case, ending=Ending.SILENCE)
+    if failure.cause is NoAnswerCause.SURPLUS:
+        return replace(case, reason=str(failure))
+    is_kept = False if failure.cause is NoAnswerCause.GARBLED else None
+    return replace(case, kept=is_kept, reason=f"the next request: {failure}")
 
 
 def http_1_0(path: str) -> ProbeRequest:

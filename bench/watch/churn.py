@@ -238,8 +238,18 @@ def _facts(group: HopGroup) -> Iterator[str]:
     if group.is_exact and group.total.lifetimes_s:
         lived = _lifetime(statistics.median(group.total.lifetimes_s))
         yield f"Half of those that ended lived for less than {lived}."
-    yield from _WHO[group.direction, group.closes_first]
+    if group.closes_first is Closer.HERE and group.first.waits_in == "FIN_WAIT2":
+        yield _HALF_CLOSED[group.direction]
+    else:
+        yield from _WHO[group.direction, group.closes_first]
 
+
+_HALF_CLOSED: Mapping[Direction, str] = {
+    Direction.OUTGOING: "This host closes first, and the server does not close, or late: each connection"
+    " holds its port in FIN_WAIT2, for a minute (tcp_fin_timeout) once no process holds it.",
+    Direction.INCOMING: "This host closes first, and the clients do not close, or late: connections stay in"
+    " FIN_WAIT2 here, where they take memory, but no port.",
+}
 
 _WHO: Mapping[tuple[Direction, Closer], Sequence[str]] = {
     (Direction.OUTGOING, Closer.HERE): (

@@ -105,9 +105,9 @@ class NamespaceCounters:
             reserved or 0,
             sockets.get("time_wait", 0),
             self._parsed("max_time_wait", int),
-            sockets.get("orphans", 0),
-            self._parsed("conntrack", int),
-            self._parsed("max_conntrack", int),
+            orphans=sockets.get("orphans", 0),
+            conntrack=self._parsed("conntrack", int),
+            max_conntrack=self._parsed("max_conntrack", int),
             tw_reuse=self._parsed("reuse", int),
         )
         return Reading(grown, state)

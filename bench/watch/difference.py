@@ -1,9 +1,9 @@
 """What happened between two dumps, by hop. Pure.
 
 A connection that this host closed first is in TIME_WAIT in the second dump, unless its port was used again
-since. One that the peer closed leaves nothing: it is known to have ended where the first dump showed it, or
-where its other end is on this host too. What neither dump showed is for the kernel's counters to tell
-(reconciliation.py).
+since; or in FIN_WAIT2, as long as the peer does not close. One that the peer closed leaves nothing: it is
+known to have ended where the first dump showed it, or where its other end is on this host too. What neither
+dump showed is for the kernel's counters to tell (reconciliation.py).
 """
 
 from dataclasses import dataclass
@@ -67,6 +67,12 @@ def difference(before: Dump, now: Dump) -> Difference:
     again[again] = stays[at[again]]
     gone = ended.take(~matches(came.tuples, ended.tuples)[1])
     kinds = _kinds_of_end(gone, came)
+    halves_before, halves = old.take(old.is_orphan), new.take(new.is_orphan)
+    is_over = ~stays | matches(halves.tuples, old_open.tuples)[1]
+    halved = halves.take(~_stays(halves, halves_before))
+    # An end is counted once: where it was counted by FIN_WAIT2, neither by TIME_WAIT nor when that is over.
+    is_news = ~matches(halves_before.tuples, came.tuples)[1]
+    kinds[matches(halves_before.tuples, gone.tuples)[1]] = 0
     beyond = _other_ends_unseen(came, old, new)
 
     def count(*parts: U64) -> Counts:
@@ -75,12 +81,12 @@ def difference(before: Dump, now: Dump) -> Difference:
     return Difference(
         hops,
         opened=count(new_open.hop[comes], came.hop[~was_open | again], beyond),
-        closed_here=count(came.hop, gone.hop[kinds == FIN_WAIT1]),
+        closed_here=count(came.hop[is_news], halved.hop, gone.hop[kinds == FIN_WAIT1]),
         closed_there=count(gone.hop[kinds == CLOSE_WAIT], beyond),
         uncertain=count(gone.hop[kinds == ESTABLISHED]),
         failed=count(_given_up(old, new, came)),
-        lifetimes=_lifetimes(hops, ended, came, now),
-        came=len(came) + _orphans(new) - _orphans(old) + _orphans(gone),
+        lifetimes=_lifetimes(hops, old_open.take(is_over & ~old_open.is_orphan), came, now),
+        came=len(came) + len(halves) - len(halves_before) + int(gone.is_orphan.sum()),
     )
 
 
@@ -92,11 +98,6 @@ def new_arrivals(before: Dump, now: Dump) -> Arrivals:
     if was_there.any():
         was_there &= np.abs(known.came_ms[at] - came.came_ms) < MARGIN_MS
     return came.take(~was_there)
-
-
-def _orphans(connections: Connections) -> int:
-    """Return how many wait for the peer's FIN, held by no process: in the table of those that wait."""
-    return int(((connections.state == FIN_WAIT2) & (connections.inode == 0)).sum())
 
 
 def _stays(these: Connections, those: Connections) -> Mask:

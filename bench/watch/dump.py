@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.observe.sock_diag import SYN_RECV, SYN_SENT
+from bench.observe.sock_diag import FIN_WAIT2, SYN_RECV, SYN_SENT
 from bench.watch.columns import U64, Columns, Mask, concatenated
 
 MARGIN_MS = 800.0
@@ -78,6 +78,15 @@ class Connections(Columns):
         """Return which have come to ESTABLISHED."""
         is_opening: Mask = np.isin(self.state, (SYN_SENT, SYN_RECV))
         return ~is_opening
+
+    @property
+    def is_orphan(self) -> Mask:
+        """Return which were closed here, and wait for the peer to close: in FIN_WAIT2, held by no process.
+
+        The kernel counts them among the sockets in TIME_WAIT.
+        """
+        is_orphan: Mask = (self.state == FIN_WAIT2) & (self.inode == 0)
+        return is_orphan
 
 
 @dataclass(frozen=True, slots=True)

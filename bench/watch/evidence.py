@@ -21,6 +21,9 @@ from bench.watch.model import (
     Source,
 )
 
+_FIN_S = 1.0
+"""A FIN is answered by one within a round trip; what waits for longer waits for a process to close."""
+
 
 @dataclass(frozen=True)
 class HopEvidence:
@@ -59,6 +62,16 @@ class HopEvidence:
     def closes_first(self) -> Closer:
         """Return which end closes first."""
         return closer(self.total, keeps_traces=self.keeps_traces)
+
+    @cached_property
+    def waits_in(self) -> str:
+        """Return the state in which most of what this host closed stays.
+
+        FIN_WAIT2 where the peer takes longer than any round trip to close its side, or never does.
+        """
+        closed_per_s = self.total.closed_here / self.seconds
+        lasts = self.last.fin_wait > max(self.last.time_wait, _FIN_S * closed_per_s)
+        return "FIN_WAIT2" if lasts else "TIME_WAIT"
 
     @cached_property
     def young(self) -> int:
@@ -163,8 +176,8 @@ class HopGroup:
     @cached_property
     def has_lasted(self) -> bool:
         """Whether what it opens is no single burst."""
-        time_wait = sum(hop.last.time_wait for hop in self.hops)
-        return has_lasted(len(self.flows), time_wait, self.opened_per_s)
+        waiting = sum(hop.last.time_wait + hop.last.fin_wait for hop in self.hops)
+        return has_lasted(len(self.flows), waiting, self.opened_per_s)
 
     @cached_property
     def closes_first(self) -> Closer:

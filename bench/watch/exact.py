@@ -95,7 +95,7 @@ class ExactWatch:
             source=Source.EXACT if interval.is_whole else Source.SAMPLED,
             hops=joined(dumped.hops, flows),
             host_flow=interval.host_flow,
-            host=replace(interval.host, syn_backlogs=dumped.host.syn_backlogs),
+            host=interval.host.with_dump(dumped.host.fin_wait2, dumped.host.syn_backlogs),
             notes=notes,
             cost_s=cost_s,
         )

@@ -191,7 +191,7 @@ def _lasts(counts: Sequence[int]) -> bool:
 def ports_held(group: HopGroup, host: HostState) -> WatchFinding | None:
     """Return that connections which stay take more than half of the ports towards one server."""
     full = fullest(group, host)
-    if full is None or full.last.time_wait > full.last.ports_used / 2:
+    if full is None or full.last.time_wait + full.last.fin_wait > full.last.ports_used / 2:
         return None
     found = forecast(full, host)
     is_over = found.outlook is Outlook.EXHAUSTED

@@ -84,9 +84,9 @@ def comes_back(moments_s: Sequence[float], counts: Sequence[int]) -> bool:
     return bool(at_s) and at_s[-1] - at_s[0] > BURST_S
 
 
-def has_lasted(intervals: int, time_wait: int, rate: float) -> bool:
+def has_lasted(intervals: int, waiting: int, rate: float) -> bool:
     """Return whether `rate` is no burst: by the number of intervals, or by what TIME_WAIT still holds."""
-    return intervals >= _FEWEST_INTERVALS or time_wait >= _LASTED_S * rate
+    return intervals >= _FEWEST_INTERVALS or waiting >= _LASTED_S * rate
 
 
 def lasting_rate(durations_s: Sequence[float], counts: Sequence[int]) -> float:

@@ -1,6 +1,7 @@
 """How many ports a hop takes, and when half of them and all of them are gone at this rate. Pure.
 
-What this host closes first keeps its port for 60 s in TIME_WAIT, so that a rate settles at rate times 60 s
+What this host closes first keeps its port for 60 s in TIME_WAIT (or in FIN_WAIT2, where the peer does not
+close: tcp_fin_timeout is as long by default), so that a rate settles at rate times 60 s
 (Little, A Proof for the Queuing Formula L = lambda W, 1961), within 60 s. Where that lies below half of the
 range, nothing happens. At half of it connect() slows down (`bench.analysis.ceiling` says why), and the rate
 may fall to what TIME_WAIT frees: then the end never comes.
@@ -64,6 +65,7 @@ class ForecastJson(TypedDict):
     growth_per_s: float
     taken_per_s: float
     freed_per_s: float
+    waits_in: str
     half_in_s: EstimateJson | None
     end_in_s: EstimateJson | None
 
@@ -84,6 +86,8 @@ class Forecast:
     """Ports that come to TIME_WAIT."""
     freed_per_s: float
     """Ports that TIME_WAIT frees now, on average over a minute."""
+    waits_in: str
+    """The state that holds their ports: TIME_WAIT, or FIN_WAIT2 where the peer does not close."""
     half_in_s: Estimate | None = None
     """None where half of the range is passed already, or never will be at this rate."""
     end_in_s: Estimate | None = None
@@ -107,6 +111,7 @@ class Forecast:
             "growth_per_s": round(self.growth_per_s, 2),
             "taken_per_s": round(self.taken_per_s, 2),
             "freed_per_s": round(self.freed_per_s, 2),
+            "waits_in": self.waits_in,
             "half_in_s": _estimate_json(self.half_in_s),
             "end_in_s": _estimate_json(self.end_in_s),
         }
@@ -115,24 +120,24 @@ class Forecast:
 def forecast(evidence: HopEvidence, host: HostState) -> Forecast:
     """Return where the ports of an outgoing hop go, from what was seen of it until now."""
     ports, used, share = max(1, host.ports), evidence.last.ports_used, _share(evidence.last)
-    time_wait = evidence.last.time_wait * share
+    waiting = (evidence.last.time_wait + evidence.last.fin_wait) * share
     recent = _recent(evidence)
     closed = sum(evidence.flows[at].closed_here for at in recent)
     taken_per_s = share * closed / _seconds(evidence, recent)
     growth = _growth(evidence, recent, taken_per_s)
-    held = max(0, used - time_wait)
+    held = max(0, used - waiting)
     settles_at = held + TIME_WAIT_S * taken_per_s
-    rates = (growth.center, settles_at, taken_per_s, time_wait / TIME_WAIT_S)
+    rates = (growth.center, settles_at, taken_per_s, waiting / TIME_WAIT_S, evidence.waits_in)
     if used >= ALL_BUT_FEW * ports:
         return Forecast(Outlook.EXHAUSTED, used, ports, *rates)
-    if _is_reused(evidence.hop.peer, host.tw_reuse):
+    if evidence.waits_in == "TIME_WAIT" and _is_reused(evidence.hop.peer, host.tw_reuse):
         return Forecast(Outlook.REUSED, used, ports, *rates)
     path = _Path(used, held, taken_per_s, growth)
     end_in_s = path.reaches(ports) if settles_at >= ports else None
     if used >= ports / 2:
         return Forecast(Outlook.PAST_HALF, used, ports, *rates, end_in_s=end_in_s)
     if settles_at < ports / 2:
-        return Forecast(Outlook.SETTLES if taken_per_s or time_wait else Outlook.FREE, used, ports, *rates)
+        return Forecast(Outlook.SETTLES if taken_per_s or waiting else Outlook.FREE, used, ports, *rates)
     outlook = Outlook.REACHES_HALF if end_in_s is None else Outlook.REACHES_END
     return Forecast(outlook, used, ports, *rates, half_in_s=path.reaches(ports / 2), end_in_s=end_in_s)
 
@@ -269,7 +274,8 @@ def _reaches(found: Forecast) -> Iterator[str]:
     if found.end_in_s is None:
         yield f"It then settles at {units.count(found.settles_at)} of {units.count(found.ports)} ports."
     else:
-        yield f"All of them in {seconds(found.end_in_s)}, unless the rate falls to what TIME_WAIT frees."
+        until = f"unless the rate falls to what {found.waits_in} frees"
+        yield f"All of them in {seconds(found.end_in_s)}, {until}."
 
 
 def _past_half(found: Forecast) -> Iterator[str]:
@@ -278,9 +284,10 @@ def _past_half(found: Forecast) -> Iterator[str]:
         yield f"At this rate all are taken in {seconds(found.end_in_s)}."
     takes, frees = units.rate(found.taken_per_s), units.rate(found.freed_per_s)
     if found.taken_per_s > found.freed_per_s:
-        yield f"The rate may fall to the {frees} that TIME_WAIT frees: then they never run out."
+        yield f"The rate may fall to the {frees} that {found.waits_in} frees: then they never run out."
     elif found.taken_per_s:
-        yield f"TIME_WAIT frees {frees}, and {takes} are taken: they never run out, and connects stay slow."
+        freed = f"{found.waits_in} frees {frees}, and {takes} are taken"
+        yield f"{freed}: they never run out, and connects stay slow."
 
 
 def _exhausted(found: Forecast) -> Iterator[str]:

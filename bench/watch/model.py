@@ -4,7 +4,7 @@ A hop is all connections that this host has in one direction with one peer at on
 both ends are on this host, a connection belongs to two hops: the one that opened it, the one that took it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 OTHER_PEERS = "others"
@@ -84,6 +84,7 @@ class HopState:
     """Ended by the peer, and not yet closed by the process here: a leak where it only grows."""
     syn_sent: int = 0
     fin_wait: int = 0
+    """Ended by this host, whose peer has not ended them yet: it holds the port as TIME_WAIT does."""
     ports_used: int = 0
     """Local ports of the ephemeral range that are taken towards this peer, in any state.
 
@@ -129,6 +130,8 @@ class HostState:
     """Ports of the range that the kernel gives to nobody (ip_local_reserved_ports)."""
     time_wait: int = 0
     max_time_wait: int | None = None
+    fin_wait2: int = 0
+    """Held by no process. The kernel's count of TIME_WAIT has them, and `time_wait` has not."""
     orphans: int = 0
     conntrack: int | None = None
     max_conntrack: int | None = None
@@ -136,6 +139,11 @@ class HostState:
     """By port that is listened on: connections that wait for accept(), and how many may."""
     tw_reuse: int | None = None
     """net.ipv4.tcp_tw_reuse: 1 lets connect() take a port in TIME_WAIT after a second, 2 on loopback only."""
+
+    def with_dump(self, fin_wait2: int, syn_backlogs: dict[int, tuple[int, int]]) -> "HostState":
+        """Return the state that the kernel counted, with what a dump told of nearly the same moment."""
+        waiting = max(0, self.time_wait - fin_wait2)
+        return replace(self, time_wait=waiting, fin_wait2=fin_wait2, syn_backlogs=syn_backlogs)
 
     @property
     def ports(self) -> int:

@@ -7,7 +7,6 @@ a microsecond for each socket, so that many sockets want long intervals: `shorte
 
 import time
 from collections import deque
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +34,7 @@ from bench.watch.difference import difference
 from bench.watch.dump import Connections, Dump
 from bench.watch.dump_reader import KnownPorts, read_dump
 from bench.watch.hops import HopInterval, hop_snapshots
-from bench.watch.model import HostState, Snapshot, Source
+from bench.watch.model import Snapshot, Source
 from bench.watch.reconciliation import Reconciliation
 from bench.watch.scope import Scope
 
@@ -128,7 +127,7 @@ class SampledWatch:
             source=Source.SAMPLED,
             hops=hops,
             host_flow=growth,
-            host=_with_backlogs(reading.state, waiting),
+            host=reading.state.with_dump(int(dump.connections.is_orphan.sum()), waiting),
             notes=(
                 *scope_notes,
                 *self._whose.notes,
@@ -205,10 +204,6 @@ class SampledWatch:
 
 def _being_opened(connections: Connections) -> int:
     return int((connections.state == SYN_SENT).sum())
-
-
-def _with_backlogs(state: HostState, waiting: dict[int, tuple[int, int]]) -> HostState:
-    return replace(state, syn_backlogs=waiting)
 
 
 def _now_ms() -> float:

@@ -94,7 +94,7 @@ TO = "to 10.0.0.2:80"
         pytest.param(
             [is_(FIN_WAIT2, 0)],
             [waiting(ME, PEER, 1500), is_(ESTABLISHED, 8)],
-            {TO: {"opened": 1, "closed_here": 1}},
+            {TO: {"opened": 1}},
             id="its port is used again, and no process held it",
         ),
         pytest.param(
@@ -103,11 +103,18 @@ TO = "to 10.0.0.2:80"
             {TO: {"opened": 1, "uncertain": 1}},
             id="another connection with the same ports",
         ),
-        pytest.param([is_(ESTABLISHED)], [is_(FIN_WAIT2, 0)], {}, id="it is being closed"),
+        pytest.param(
+            [is_(ESTABLISHED)], [is_(FIN_WAIT2, 0)], {TO: {"closed_here": 1}}, id="only this host closed it"
+        ),
+        pytest.param([], [is_(FIN_WAIT2, 0)], {TO: {"opened": 1, "closed_here": 1}}, id="the same at once"),
+        pytest.param([is_(FIN_WAIT2, 0)], [is_(FIN_WAIT2, 0)], {}, id="the peer has not closed it yet"),
+        pytest.param([is_(FIN_WAIT2, 0)], [waiting(ME, PEER, 500)], {}, id="now the peer has, too"),
+        pytest.param([is_(ESTABLISHED)], [is_(FIN_WAIT2)], {}, id="a process still reads from it"),
         pytest.param([is_(ESTABLISHED)], [], {TO: {"uncertain": 1}}, id="it is gone"),
         pytest.param([is_(CLOSE_WAIT)], [], {TO: {"closed_there": 1}}, id="the peer had closed it"),
         pytest.param([is_(LAST_ACK, 0)], [], {TO: {"closed_there": 1}}, id="both had, the peer first"),
-        pytest.param([is_(FIN_WAIT2, 0)], [], {TO: {"closed_here": 1}}, id="the peer never closed it"),
+        pytest.param([is_(FIN_WAIT2, 0)], [], {}, id="the peer never closed it"),
+        pytest.param([is_(FIN_WAIT2)], [], {TO: {"closed_here": 1}}, id="the process gave it up"),
     ],
 )
 def test_a_connection_from_one_dump_to_the_next(

@@ -99,7 +99,7 @@ def test_a_hop_says_what_there_is_and_what_happened() -> None:
     assert state.idle_s == (1.5,) * 3
     assert state.data_sent == (3,) * 3
     assert sorted(state.ages_s) == [0.0, 0.0, 2.0]
-    assert flow == HopFlow(opened=6, closed_here=1)
+    assert flow == HopFlow(opened=6, closed_here=2)
 
 
 def test_ports_in_use_are_those_of_the_address_that_has_the_most() -> None:

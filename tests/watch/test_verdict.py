@@ -788,3 +788,53 @@ def test_the_page_about_patterns_names_all_of_them() -> None:
     page = (Path(__file__).parents[2] / "docs" / "watch-patterns.md").read_text(encoding="utf-8")
     assert [each.value for each in Pattern if f"| `{each.value}` |" not in page] == []
     assert [str(each) for each in Urgency if f"| {each} |" not in page] == []
+
+
+def half_closed(
+    of: PeerHop, seconds: int, host: HostState | None = None, *, lasts_s: float = 60.0
+) -> list[Row]:
+    """Return seconds in which 50 connections are opened and closed here, and the peer waits with its FIN."""
+    rows = made_up.short(of, 50, seconds, host=host)
+    waiting = round(50 * lasts_s)
+    return [
+        replace(row, hops=tuple(_in_fin_wait(each, min(waiting, each.state.time_wait)) for each in row.hops))
+        for row in rows
+    ]
+
+
+def _in_fin_wait(each: HopSnapshot, count: int) -> HopSnapshot:
+    return replace(each, state=replace(each.state, fin_wait=count, time_wait=each.state.time_wait - count))
+
+
+@pytest.mark.parametrize(
+    ("of", "lasts_s", "said", "unsaid"),
+    [
+        (UPSTREAM, 60.0, "each connection holds its port in FIN_WAIT2", "TIME_WAIT"),
+        (LOOPBACK, 60.0, "each connection holds its port in FIN_WAIT2", "TIME_WAIT"),
+        (UPSTREAM, 0.2, "each connection leaves its port in TIME_WAIT", "FIN_WAIT2"),
+        (CLIENT, 60.0, "connections stay in FIN_WAIT2 here", "TIME_WAIT"),
+    ],
+    ids=["server", "loopback", "slow network", "clients"],
+)
+def test_the_state_that_is_named_is_that_of_the_sockets(
+    of: PeerHop, lasts_s: float, said: str, unsaid: str
+) -> None:
+    (finding,) = verdict(half_closed(of, 8, HostState(tw_reuse=2), lasts_s=lasts_s)).faults
+    text = " ".join(finding.sentences())
+    assert said in text
+    assert unsaid not in text
+
+
+def test_what_holds_ports_in_fin_wait2_frees_them_and_is_not_reused() -> None:
+    host = HostState(port_range=(32768, 32967), tw_reuse=1)
+    (finding,) = verdict(half_closed(UPSTREAM, 3, host)).faults
+    assert finding.forecast is not None
+    assert (finding.forecast.outlook, finding.forecast.waits_in) == (Outlook.PAST_HALF, "FIN_WAIT2")
+    assert finding.forecast.settles_at == pytest.approx(60 * 50)
+    assert "that FIN_WAIT2 frees: then they never run out." in " ".join(finding.sentences())
+
+
+def test_sockets_in_fin_wait2_are_not_said_to_be_left_in_time_wait() -> None:
+    host = HostState(time_wait=1000).with_dump(1000, {80: (0, 5)})
+    assert (host.time_wait, host.fin_wait2, host.syn_backlogs) == (0, 1000, {80: (0, 5)})
+    assert judge(made_up.watched([Row((made_up.hop(UPSTREAM, fin_wait=1000),), host=host)] * 3)).notes == ()
