@@ -30,6 +30,7 @@ from bench.watch.dump import (
     unique_hops,
 )
 from bench.watch.listened_ports import ListenedPorts
+from bench.watch.shared_ports import SharedPorts
 
 _STAYS_MS = 60_000.0
 """TCP_TIMEWAIT_LEN, which no setting changes (include/net/tcp.h)."""
@@ -46,6 +47,8 @@ class KnownPorts:
         self.listened = ListenedPorts()
         self.port_range = (1, 65535)
         """From where to where the kernel chooses the ports of connections."""
+        self.untold = 0
+        """Sockets of the last dump of which it cannot be told which end is the server's."""
         self._addresses: U64 = np.zeros(0, np.uint64)
 
     def add_addresses(self, addresses: U64) -> None:
@@ -68,6 +71,20 @@ class KnownPorts:
         found = self.listened.is_here(sockets.local, sockets.local_port)
         left_over = ~self.may_be_chosen(sockets.local_port) & self.may_be_chosen(sockets.remote_port)
         return found | left_over
+
+    def add_shared(self, shared: SharedPorts, sockets: SocketColumns) -> None:
+        """Count those sockets for which neither who listens nor the range tells the server's end."""
+        either = self.may_be_chosen(sockets.remote_port)
+        if either.any():
+            either &= self.may_be_chosen(sockets.local_port)
+            either &= ~self.listened.is_here(sockets.local, sockets.local_port)
+            either &= ~self.listened.is_here(sockets.remote, sockets.remote_port)
+            shared.add(sockets.local_port, sockets.remote_port, either)
+
+    def learn(self, shared: SharedPorts, now_ms: float) -> None:
+        """Take note of the ports of servers that ended, by the sockets of a whole dump."""
+        ports, self.untold = shared.find()
+        self.listened.add_ended(ports, now_ms)
 
     def is_ours(self, addresses: U64) -> Mask:
         """Return which addresses are of this host."""
@@ -146,9 +163,11 @@ def read_dump(
     parts, nothing = _Parts(), _place(socket_columns(np.zeros((0, ROW_WORDS), np.uint32)), known)
     parts.add_waiting(nothing, np.zeros(0), since_ms)
     parts.add_connections(nothing, start_ms, is_born=False)
+    shared = SharedPorts()
     for rows in buffers:
         now_ms = clock_ms()
         sockets = socket_columns(rows)
+        known.add_shared(shared, sockets)
         is_waiting = sockets.state == TIME_WAIT
         if not is_waiting.all():
             alive = _place(sockets.take(~is_waiting), known)
@@ -157,6 +176,7 @@ def read_dump(
         if len(sockets):
             parts.add_waiting(_place(sockets, known), now_ms - _STAYS_MS + sockets.stays_ms, since_ms)
     end_ms = clock_ms()
+    known.learn(shared, end_ms)
     late = concatenated(parts.late)
     known.add_addresses(np.unique(np.concatenate((late.local, *parts.addresses))))
     arrivals, hops_beyond = _arrivals(late, np.concatenate(parts.came_ms), known, before)

@@ -1,5 +1,7 @@
 """Which connections came to this host: those at a port that it listens on, or listened on a while ago."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,6 +39,11 @@ class ListenedPorts:
                 places.append((address, port))
         numbers = np.array(places, np.uint64).reshape(-1, 2)
         self._places = mix(numbers[:, 0]) ^ numbers[:, 1]
+
+    def add_ended(self, ports: Iterable[int], now_ms: float) -> None:
+        """Take note of ports where somebody must have listened; it counts from the next update on."""
+        for port in ports:
+            self._seen_ms[0, port] = now_ms
 
     def is_here(self, addresses: U64, ports: NDArray[np.uint16]) -> Mask:
         """Return where somebody listens at an address of this host, on a port."""

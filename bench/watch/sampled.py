@@ -133,6 +133,7 @@ class SampledWatch:
                 *self._whose.notes,
                 *idle_notes,
                 *sampled_notes.notes(settled, reading, growth),
+                *sampled_notes.untold(self._known.untold),
                 *sampled_notes.cost(dump.sockets, cost_s, self.shortest_interval_s),
             ),
             cost_s=cost_s,

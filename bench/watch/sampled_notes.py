@@ -9,6 +9,9 @@ _USUAL_INTERVAL_S = 1.0
 _EVERYWHERE = 1
 """Value of net.ipv4.tcp_tw_reuse; 2 is loopback only (Documentation/networking/ip-sysctl.rst)."""
 
+_MANY = 100
+"""Sockets whose direction is a guess: fewer change no verdict."""
+
 _OF_DUMPS = ("between two looks", "is a lower bound here", "keeps the watch within")
 """What a note says that is about dumps alone."""
 
@@ -50,6 +53,16 @@ def notes(settled: Settled, reading: Reading, growth: HostFlow) -> tuple[str, ..
             f" (tcp_tw_reuse allows it {where}): ports last longer than a minute of TIME_WAIT suggests"
         )
     return tuple(found)
+
+
+def untold(sockets: int) -> tuple[str, ...]:
+    """Return of how many sockets nothing tells the server's end, where they are many."""
+    if sockets < _MANY:
+        return ()
+    return (
+        f"{_sockets(sockets)} have two ports that the kernel may have chosen, and nobody listens at either:"
+        " which end is the server's cannot be told, and they count as opened here",
+    )
 
 
 def cost(sockets: int, cost_s: float, shortest_interval_s: float) -> tuple[str, ...]:

@@ -207,3 +207,42 @@ def test_no_sockets_are_no_sockets() -> None:
     found = read_dump([], lambda: NOW_MS, known())
     assert (found.sockets, len(found.hops), len(found.arrivals)) == (0, 0, 0)
     assert backlogs(np.zeros((0, 22), np.uint32)) == {}
+
+
+def ended(count: int, *, near: int | None = 50_000, far: int | None = None) -> list[bytes]:
+    """Return sockets in TIME_WAIT between ports of the range; None stands for another port each."""
+    return [
+        waiting(("10.0.0.1", near or 33_000 + at), ("10.0.0.9", far or 43_000 + at), 30_000)
+        for at in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sockets", "expected", "untold"),
+    [
+        (ended(5), {"from 10.0.0.9:50000"}, 0),
+        (ended(200), {"from 10.0.0.9:50000"}, 0),
+        (ended(200, near=None, far=50_051), {"to 10.0.0.9:50051"}, 0),
+        ([*ended(200), *ended(200, near=None, far=50_051)], {"from 10.0.0.9:50000", "to 10.0.0.9:50051"}, 0),
+        (ended(3, near=None), {f"to 10.0.0.9:{43_000 + at}" for at in range(3)}, 3),
+        (ended(4), {f"to 10.0.0.9:{43_000 + at}" for at in range(4)}, 4),
+        ([waiting(("10.0.0.1", 50_000), ("10.0.0.9", 80), 9)] * 9, {"to 10.0.0.9:80"}, 0),
+    ],
+    ids=["a few", "a server that ended", "its client", "both", "who knows", "too few", "the range tells"],
+)
+def test_the_end_that_more_connections_share_is_the_servers(
+    sockets: list[bytes], expected: set[str], untold: int
+) -> None:
+    ports = known()
+    read_dump([rows(sockets)], lambda: NOW_MS, ports)
+    assert ports.untold == untold
+    ports.listened.update(rows([]), NOW_MS + 1000)
+    assert hops(read_dump([rows(sockets)], lambda: NOW_MS, ports)) == expected
+
+
+def test_a_server_that_ended_stays_one_until_its_last_socket_is_gone() -> None:
+    ports = known()
+    read_dump([rows(ended(200))], lambda: NOW_MS, ports)
+    ports.listened.update(rows([]), NOW_MS + 59_000)
+    assert hops(read_dump([rows(ended(2))], lambda: NOW_MS, ports)) == {"from 10.0.0.9:50000"}
+    assert ports.untold == 0
