@@ -32,6 +32,7 @@ COMMANDS = {
     "probe": "Measure how long a running server keeps its connections, and how it ends them.",
     "schema": "Print the JSON Schema of what a command prints.",
     "doctor": "Show what this machine can measure, and what to change.",
+    "cluster": "Bring up machines for `bench run --lab cluster`.",
     "watch": "Watch the TCP connections of this host: which hop churns, who closes first, what to change.",
     "check": "Say whether an nginx configuration reuses its upstream connections, location by location.",
     "fix": "Make each location of an nginx configuration reuse its upstream connections.",

@@ -173,6 +173,10 @@ class Process:
         """Kill it and all that it started; return its exit code (negative: the signal)."""
         return self._ended() if self.returncode is not None else self._end(self._tree())
 
+    def ended(self) -> RoleError | None:
+        """Return how it ended by itself; None while it runs."""
+        return None if self.returncode is None else self._ended_error("ended")
+
     def _ended(self) -> int:
         """Return the exit code of a process that ended before, whose pid may be another's by now.
 

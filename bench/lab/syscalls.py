@@ -8,6 +8,7 @@ Sources: unshare(2), setns(2), capabilities(7), user_namespaces(7), include/uapi
 
 import ctypes
 import os
+import struct
 import sys
 
 CLONE_NEWUSER = 0x10000000
@@ -16,6 +17,8 @@ CLONE_NEWNET = 0x40000000
 
 _CAP_NET_ADMIN = 12
 _CAP_SYS_ADMIN = 21
+_CAPABILITY_VERSION_3 = 0x20080522
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 2, 4
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -49,6 +52,29 @@ def may_make_namespaces() -> bool:
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         effective = int(file.read().partition("CapEff:")[2].split()[0], 16)
     return bool(effective >> _CAP_NET_ADMIN & 1 and effective >> _CAP_SYS_ADMIN & 1)
+
+
+def keep_rights() -> None:
+    """Have what the calling thread starts keep the rights to make namespaces, though its user is not root.
+
+    They are raised in the ambient set (capabilities(7)), which execve() does not clear. OSError where the
+    thread has not got them.
+    """
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    held = ctypes.create_string_buffer(24)
+    check(libc.capget(header, held), "capget")
+    sets = list(
+        struct.unpack("=6I", held.raw)
+    )  # effective, permitted and inheritable of 32 rights, and again
+    sets[2] |= 1 << _CAP_NET_ADMIN | 1 << _CAP_SYS_ADMIN
+    check(libc.capset(header, struct.pack("=6I", *sets)), "capset")
+    for right in (_CAP_NET_ADMIN, _CAP_SYS_ADMIN):
+        check(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, right, 0, 0), "prctl")
+
+
+def pass_no_rights() -> None:
+    """Have what the calling thread starts be an ordinary user's again; the thread keeps what it has."""
+    check(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "prctl")
 
 
 def count_threads() -> int:

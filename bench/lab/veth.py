@@ -1,4 +1,4 @@
-"""veth pairs between network namespaces, with their addresses and routes, over rtnetlink.
+"""veth pairs between network namespaces, with their addresses, routes and bridges, over rtnetlink.
 
 pyroute2 takes a quarter of a second to import, so that only an opening lab imports it.
 """
@@ -28,6 +28,16 @@ def add_pair(near: VethEnd, far: VethEnd, far_namespace: int) -> None:
     with _rtnetlink() as route:
         peer = {"ifname": far.interface, "net_ns_fd": far_namespace}
         route.link("add", ifname=near.interface, kind="veth", peer=peer)
+
+
+def add_bridge(name: str, members: Sequence[str]) -> None:
+    """Add a bridge to the calling thread's namespace, and connect its interfaces `members` by it."""
+    with _rtnetlink() as route:
+        route.link("add", ifname=name, kind="bridge")
+        bridge = route.link_lookup(ifname=name)[0]
+        for member in members:
+            route.link("set", index=route.link_lookup(ifname=member)[0], master=bridge, state="up")
+        route.link("set", index=bridge, state="up")
 
 
 def configure(ends: Sequence[VethEnd]) -> None:

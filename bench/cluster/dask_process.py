@@ -1,0 +1,38 @@
+"""The process of a Dask scheduler or worker of this machine: `python -m bench.cluster.dask_process SPEC`.
+
+SPEC is a JSON object: `class` (Scheduler or Worker), its `options`, and `security`: arguments of Security.
+It prints one event, `ready` with its `address`, once it can be used, and ends when Dask ends it.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from bench.cluster import dask_config
+from bench.lab import syscalls
+
+
+async def serve(spec: Mapping[str, Any]) -> None:
+    """Run what `spec` says until its end."""
+    import distributed  # noqa: PLC0415 - after its settings
+
+    options = {**dask_config.OPTIONS[spec["class"]], **spec["options"]}
+    async with getattr(distributed, spec["class"])(**options, security=spec["security"]) as node:
+        print(json.dumps({"event": "ready", "address": node.address}), flush=True)  # noqa: T201
+        await node.finished()
+
+
+def main() -> None:
+    """Run the process."""
+    import dask  # noqa: PLC0415 - before `distributed`
+
+    dask.config.set({**dask_config.LOGGING, **dask_config.SETTINGS})
+    # What a task starts is a program of an ordinary user's, as on any machine.
+    syscalls.pass_no_rights()
+    asyncio.run(serve(json.loads(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""A running cluster on this machine, and Python that runs where its scheduler can be reached."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.lab import namespaces
+from tests import bench_process, needs
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = "distributed"
+EXTRA = "pip install 'keepalive-bench[cluster]'"
+PRELUDE = """
+import json, sys
+from pathlib import Path
+from bench.cluster import cluster_file
+file = cluster_file.read(Path(sys.argv.pop(1)))
+cluster_file.enter(file)
+from distributed import Client, Security
+from bench.cluster.certificates import CertificateFiles
+def connect():
+    tls = {} if file.ca is None else CertificateFiles(file.ca, file.certificate, file.key).security()
+    return Client(file.scheduler, security=Security(**tls), set_as_default=False)
+"""
+
+
+def need() -> None:
+    """Skip the test that runs unless a cluster can be brought up here."""
+    needs.module(PACKAGE, EXTRA)
+    if namespaces.available() is not None:
+        needs.skip("namespaces")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningCluster:
+    """A cluster that is ready."""
+
+    path: Path
+    """Its cluster file, for --scheduler."""
+    up: subprocess.Popen[str]
+    """The process of `bench cluster up`."""
+
+    def run(self, source: str, *arguments: str) -> Any:
+        """Run Python where the scheduler can be reached and return the JSON that it prints.
+
+        `connect()` is a new client of Dask, `file` the cluster file.
+        """
+        argv = [sys.executable, "-c", PRELUDE + source, str(self.path), *arguments]
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@contextmanager
+def started(folder: Path, *arguments: str) -> Iterator[RunningCluster]:
+    """Run `bench cluster up` with `arguments` until the end of the block."""
+    path = folder / "cluster.json"
+    with bench_process.started("cluster", "up", *arguments, "-o", path) as up:
+        assert up.stdout is not None
+        assert up.stderr is not None
+        ready = up.stdout.readline()
+        assert ready == f"{path}\n", up.stderr.read()
+        yield RunningCluster(path, up)
+        up.terminate()
+        assert up.wait(60) == 0, up.stderr.read()
+    assert not path.exists()
