@@ -57,6 +57,7 @@ class Lines:
         self._is_whole_host = is_whole_host
         self._noted: list[str] = []
         self._said = ""
+        self._lines_since = 0
 
     def __call__(self, look: "Look") -> None:
         """Print a look."""
@@ -70,8 +71,17 @@ class Lines:
                 printing.echo_error(f"bench: {note}")
         if look.verdict.headline != self._said:
             self._said = look.verdict.headline
+            self._lines_since = 0
             printing.echo("\n".join(text.format_verdict(look)))
         printing.echo(text.format_line(look, self._is_whole_host))
+        self._lines_since += 1
+
+    def finish(self, look: "Look | None") -> None:
+        """Print the last verdict, where the one that was printed has other figures, above many lines."""
+        from bench.report.watch import text
+
+        if look is not None and self._lines_since > 1:
+            printing.echo("\n".join(["", *text.format_verdict(look)]))
 
 
 def perform(opened: "Opened", outputs: Outputs, duration_s: float | None) -> ExitCode:
@@ -95,7 +105,9 @@ def perform(opened: "Opened", outputs: Outputs, duration_s: float | None) -> Exi
             _view(opened, consumers, duration_s, told)
             has_ended = True
         else:
-            has_ended = _run(opened, [*consumers, Lines(opened.is_whole_host)], duration_s, told)
+            lines = Lines(opened.is_whole_host)
+            has_ended = _run(opened, [*consumers, lines], duration_s, told)
+            lines.finish(newest.look)
     return newest.exit_code(has_ended)
 
 

@@ -59,6 +59,7 @@ _KEEP: Mapping[str, str] = {
     "caddy": "take `keepalive off` out of the transport of reverse_proxy",
 }
 """What keeps connections to the servers, by the name of the process."""
+_COUNTS_REQUESTS = "a count of requests: an access log with $upstream_addr, HAProxy's or Envoy's counters"
 _KEEP_OTHER = "let the client keep its connections: HTTP/1.1, one pool for all of the process"
 _ENLARGE: Mapping[str, str] = {
     "nginx": "raise `keepalive` of the upstream {{}} to {idle} for each worker, and `keepalive_requests`",
@@ -201,7 +202,7 @@ def _kind(group: HopGroup) -> tuple[Pattern, Certainty, str]:
         return Pattern.SMALL_POOL, Certainty.SURE, ""
     if group.requests_per_connection is not None:
         return Pattern.SHORT_CONNECTIONS, Certainty.SURE, ""
-    return *_kind_by_sockets(group), "a source of requests: an access log, or the proxy's own counters"
+    return *_kind_by_sockets(group), _COUNTS_REQUESTS
 
 
 def _kind_by_sockets(group: HopGroup) -> tuple[Pattern, Certainty]:

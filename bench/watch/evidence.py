@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from bench.watch.counted_ports import CountedPorts
 from bench.watch.flows import NOTHING, Closer, closer, has_lasted, lasting_rate, total
 from bench.watch.model import (
     OTHER_PEERS,
@@ -270,7 +271,7 @@ def collect(snapshots: Sequence[Snapshot]) -> tuple[HopEvidence, ...]:
         for each in snapshot.hops:
             if not each.is_unattributed:
                 rows.setdefault(each.hop, {})[at] = each
-    peers_of = {key: len(hops) for key, hops in _by_port(rows).items()}
+    ports = CountedPorts(snapshots)
     durations = tuple(snapshot.duration_s for snapshot in snapshots)
     moments_s = tuple(snapshot.t_s for snapshot in snapshots)
     is_exact = all(snapshot.source is Source.EXACT for snapshot in snapshots)
@@ -290,7 +291,7 @@ def collect(snapshots: Sequence[Snapshot]) -> tuple[HopEvidence, ...]:
             tuple(row[at].flow if at in row else NOTHING for at in range(len(snapshots))),
             tuple(row[at].state if at in row else nothing for at in range(len(snapshots))),
             is_exact,
-            _requests_about(hop, requests, peers_of) if any(requests) else no_requests,
+            _requests_about(hop, requests, ports) if any(requests) else no_requests,
             opened_on_host[hop.direction],
             keeps,
         )
@@ -327,14 +328,14 @@ def _by_port(hops: Iterable[PeerHop]) -> dict[tuple[Direction, int], list[PeerHo
 
 
 def _requests_about(
-    hop: PeerHop, requests: Sequence[Sequence[RequestFlow]], peers_of: dict[tuple[Direction, int], int]
+    hop: PeerHop, requests: Sequence[Sequence[RequestFlow]], ports: CountedPorts
 ) -> tuple[tuple[RequestFlow, ...], ...]:
     """Return the requests of a hop in each snapshot.
 
     Of sources that count them twice, such as the log of a proxy and its counters, those count that tell hops
     apart.
     """
-    about = [[flow for flow in flows if _is_about(flow, hop, peers_of)] for flows in requests]
+    about = [[flow for flow in flows if _is_about(flow, hop, ports)] for flows in requests]
     narrowest = max((_narrowness(flow) for flows in about for flow in flows), default=0)
     return tuple(tuple(flow for flow in flows if _narrowness(flow) == narrowest) for flows in about)
 
@@ -343,13 +344,8 @@ def _narrowness(flow: RequestFlow) -> tuple[bool, bool]:
     return flow.peer is not None, flow.port is not None
 
 
-def _is_about(flow: RequestFlow, hop: PeerHop, peers_of: dict[tuple[Direction, int], int]) -> bool:
-    """Return whether requests belong to a hop.
-
-    A flow without a port belongs to a hop where the watch sees only one port in that direction.
-    """
+def _is_about(flow: RequestFlow, hop: PeerHop, ports: CountedPorts) -> bool:
+    """Return whether requests belong to a hop, and to no other port."""
     if flow.direction is not hop.direction or flow.peer not in (None, hop.peer):
         return False
-    if flow.port is not None:
-        return flow.port == hop.port
-    return sum(direction is hop.direction for direction, _ in peers_of) == 1
+    return ports.of(flow) == {hop.port}

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.watch.counted_ports import CountedPorts
 from bench.watch.evidence import keeps_traces
 from bench.watch.flows import Closer, closer, total
 from bench.watch.model import Direction, HopFlow, HopState, PeerHop, RequestFlow, Snapshot, Source
@@ -53,7 +54,10 @@ class _Requests:
 
 
 def summarize(snapshots: Sequence[Snapshot], span_s: float = SPAN_S) -> tuple[HopRow, ...]:
-    """Return a row for each hop of the last `span_s` seconds of `snapshots`, the fastest first."""
+    """Return a row for each hop of the last `span_s` seconds of `snapshots`, the fastest first.
+
+    Hops on which none of the processes that are watched was seen come last.
+    """
     recent = _last(snapshots, span_s)
     if not recent:
         return ()
@@ -83,7 +87,12 @@ def summarize(snapshots: Sequence[Snapshot], span_s: float = SPAN_S) -> tuple[Ho
                 last is not None and last.is_unattributed,
             )
         )
-    return tuple(sorted(rows, key=lambda row: (-row.opened_per_s, -row.state.time_wait, row.hop)))
+    return tuple(sorted(rows, key=_order))
+
+
+def _order(row: HopRow) -> tuple[bool, float, int, PeerHop]:
+    """Return the key of a row: what may be another process's stands apart, at the end."""
+    return row.is_unattributed, -row.opened_per_s, -row.state.time_wait, row.hop
 
 
 def _last(snapshots: Sequence[Snapshot], span_s: float) -> Sequence[Snapshot]:
@@ -126,8 +135,9 @@ def _per_hop(snapshots: Sequence[Snapshot], sums: Mapping[PeerHop, HopFlow]) -> 
     Connections of a source that counts none are those of all hops that it counts together.
     """
     found: dict[PeerHop, _Requests] = {}
+    ports = CountedPorts(snapshots)
     for each in sorted(_requests(snapshots), key=lambda one: _narrowness(one.flow)):
-        hops = [hop for hop in sums if _is_of(each.flow, hop)]
+        hops = [hop for hop in sums if _is_of(each.flow, hop, ports)]
         opened = sum(sums[hop].opened for hop in hops) if each.connections is None else each.connections
         found |= {hop: _Requests(each.flow, each.requests, opened) for hop in hops}
     return found
@@ -149,10 +159,10 @@ def _narrowness(flow: RequestFlow) -> int:
     return 2 * (flow.peer is not None) + (flow.port is not None)
 
 
-def _is_of(flow: RequestFlow, hop: PeerHop) -> bool:
+def _is_of(flow: RequestFlow, hop: PeerHop, ports: CountedPorts) -> bool:
     return (
         flow.direction is hop.direction
-        and flow.port in (None, hop.port)
+        and hop.port in ports.of(flow)
         and (flow.peer is None or flow.peer == hop.peer)
     )
 

@@ -36,7 +36,7 @@ def syn_backlog(snapshots: Sequence[Snapshot]) -> WatchFinding | None:
         Urgency.FAILING,
         where,
         f"{plural(dropped, 'connection')} dropped on arrival: the backlog of a listener was full.",
-        (*held, "A client sends its SYN again after a second, then after two more: so slow it becomes."),
+        (*held, "A client sends its SYN again after a second, then after two more, and waits for so long."),
         "let the server accept faster (more workers, less work in the accepting thread), or raise its backlog"
         " (listen ... backlog=, and net.core.somaxconn)",
         Certainty.SURE if is_seen else Certainty.LIKELY,

@@ -157,7 +157,7 @@ class RequestFlow:
     """Requests of a hop within an interval, as a source that was named counted them."""
 
     source: str
-    """In words, as in "nginx access log /var/log/nginx/up.log"."""
+    """In words, its program first, as in "nginx access log /var/log/nginx/up.log"."""
     requests: int
     port: int | None = None
     """The server's port that they belong to; None: all that the source's process takes or sends."""
@@ -167,6 +167,11 @@ class RequestFlow:
     """Answered with 502 or 504, or reset by the upstream."""
     connections: int | None = None
     """Connections that the source counted for them, where it does."""
+
+    @property
+    def program(self) -> str:
+        """Return the name of the program that counts, as its processes have it."""
+        return self.source.partition(" ")[0].lower()
 
 
 @dataclass(frozen=True, slots=True)

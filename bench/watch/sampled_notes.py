@@ -26,17 +26,17 @@ def notes(settled: Settled, reading: Reading, growth: HostFlow) -> tuple[str, ..
     found = []
     if settled.unseen_outgoing:
         found.append(
-            f"{_connections(settled.unseen_outgoing)} that this host opened came and went between two looks:"
-            " their peers ended them, and which peers is not known"
+            f"{_connections(settled.unseen_outgoing)} that this host opened came and went between two looks,"
+            " ended by the peer; by which peer is not known"
         )
     if settled.unseen_incoming:
         found.append(
             f"{_connections(settled.unseen_incoming)} that this host accepted came and went between two"
-            " looks: their peers ended them, and which peers is not known"
+            " looks, ended by the peer; by which peer is not known"
         )
     if settled.unseen_waits:
         found.append(
-            f"{_sockets(settled.unseen_waits)} came to TIME_WAIT and left it between two looks; they are"
+            f"{_sockets(settled.unseen_waits)} came to TIME_WAIT and left it between two looks,"
             " counted to hops as those that were seen"
         )
     if growth.time_wait_overflows:

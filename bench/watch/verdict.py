@@ -28,8 +28,8 @@ from bench.watch.model import Direction, PeerHop, Snapshot, Source
 NOTHING = "nothing here wastes connections"
 RECENT_S = 30.0
 """What is older is over, but for what shows slowly: a leak, and the idle race."""
-_COUNTED = re.compile(r"[\d.,]+(?: (socket|connection)s?\b)?")
-"""A number, and what it counts in the singular or the plural."""
+_COUNTED = re.compile(r"\d[\d.,]*|s\b")
+"""In which notes of one kind differ: a number, and the plural of what it counts."""
 _CAUSES = frozenset({Pattern.LEAK, Pattern.PORTS_HELD})
 """What explains the connections of a hop better than churn does: it takes the place of it."""
 
@@ -147,7 +147,7 @@ def judge(
     placed = (_with_configuration(each, configured) for each in found)
     notes = latest_notes(note for snapshot in recent for note in snapshot.notes)
     if (old := host_patterns.left_over(snapshots, is_whole_host=is_whole_host)) >= _MANY_LEFT:
-        notes.append(f"{units.count(old)} sockets in TIME_WAIT are of connections that ended before.")
+        notes.append(f"{units.count(old)} sockets in TIME_WAIT are of connections from before the watch.")
     return WatchVerdict(
         tuple(sorted(placed, key=lambda each: each.rank)),
         _seen(snapshots, groups),
@@ -257,7 +257,13 @@ def _with_configuration(finding: WatchFinding, configured: Sequence[ConfiguredHo
     """Return the finding with what configurations say about its hops; their fix is then the change."""
     if finding.pattern not in CHURN | {Pattern.IDLE_RACE}:
         return finding
-    about = [each for each in configured if each.is_failing and any(map(each.reaches, finding.hops))]
+    # Two nginx may read the same file.
+    said = {
+        (each.place, each.heading, each.reason): each
+        for each in configured
+        if each.is_failing and any(map(each.reaches, finding.hops))
+    }
+    about = list(said.values())
     if not about:
         return finding
     fix = next((each.fix for each in about if each.fix), "")

@@ -35,7 +35,8 @@ def upstream_without_keepalive(ctx: RuleContext) -> Iterator[Hit]:
         users = tuple(each for each in ctx.model.users(upstream) if each.may_be_pooled)
         if users and upstream.keepalive is None and not upstream.missing and not upstream.deciding_lines:
             text = f'upstream "{upstream.name}" has no keepalive: every request opens a new connection'
-            fix = "add `keepalive 32;` (idle connections per worker) behind the balancing method"
+            behind = f" behind {upstream.balancer}" if upstream.balancer else ""
+            fix = f"add `keepalive 32;` (idle connections per worker){behind}"
             related = tuple(each.directive for each in users)
             yield Hit(upstream.directive.place, text, fix, related=related, passes=users)
 

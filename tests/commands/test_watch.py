@@ -72,9 +72,12 @@ def test_once_ends_with_0_where_nothing_is_wasted(monkeypatch: pytest.MonkeyPatc
 def test_without_a_terminal_each_look_is_a_line(made_up: ScriptedWatch) -> None:
     done = command_line.run("watch", "--duration", "5s")
     assert done.exit_code == 1
-    lines = [line for line in done.stdout.splitlines() if "; opened " in line]
-    assert len(lines) == 5
-    assert done.stdout.count("Seen in") <= 2, "a verdict is told when it is another"
+    printed = done.stdout.splitlines()
+    at = [number for number, line in enumerate(printed) if "; opened " in line]
+    assert len(at) == 5
+    above, below = printed[: at[-1]], printed[at[-1] :]
+    assert sum(line.startswith("Seen in") for line in above) <= 2, "a verdict is told when it is another"
+    assert any(line.startswith("Seen in 5 s") for line in below), "and at the end"
 
 
 def test_json_has_a_line_for_each_look_by_its_schema(made_up: ScriptedWatch) -> None:

@@ -57,6 +57,14 @@ def test_the_fix_of_a_literal_target_is_lines_to_paste(lines: str, fix: str) -> 
     assert [finding.fix for finding in found.findings if finding.rule == "NK006"] == [fix]
 
 
+@pytest.mark.parametrize(("method", "behind"), [("", ""), ("least_conn;", " behind least_conn")])
+def test_a_pool_is_put_behind_a_balancing_method_where_there_is_one(method: str, behind: str) -> None:
+    upstream = f"upstream app {{ {method} server 10.0.0.1:8080; }}"
+    found = check("x", ["1.22.1"], text=f"{upstream} server {{ location / {{ proxy_pass http://app; }} }}")
+    (fix,) = [finding.fix for finding in found.findings if finding.rule == "NK001"]
+    assert fix == f"add `keepalive 32;` (idle connections per worker){behind}"
+
+
 def test_a_missing_file_on_which_a_verdict_depends_is_no_mere_remark() -> None:
     text = (
         "upstream app { server a; keepalive 4; }\n"

@@ -104,6 +104,14 @@ def test_requests_belong_to_the_hop_that_they_name(
     assert [sum(each.requests for flows in hop.requests for each in flows) for hop in seen] == about
 
 
+def test_requests_of_a_whole_program_are_of_the_one_port_where_it_was_seen() -> None:
+    beside = replace(CLIENT, port=9000)
+    hops = (made_up.hop(CLIENT, processes=("nginx",)), made_up.hop(beside, processes=("python",)))
+    flow = RequestFlow("nginx stub_status", 5, direction=Direction.INCOMING)
+    seen = evidence.collect(made_up.watched([Row(hops, requests=(flow,)), Row(requests=(flow,))]))
+    assert [sum(each.requests for flows in of.requests for each in flows) for of in seen] == [10, 0]
+
+
 def test_requests_of_many_servers_count_once() -> None:
     servers = [PeerHop(Direction.OUTGOING, f"10.0.0.{n}", 8080) for n in range(4)]
     rows = [Row(tuple(map(made_up.hop, servers)), requests=(RequestFlow("log", 100, 8080, connections=20),))]

@@ -123,3 +123,31 @@ def test_requests_of_several_peers_are_over_the_connections_to_all_of_them() -> 
     one, other = short(UPSTREAM, 100, 1)[0], short(second, 300, 1)[0]
     row = Row((*one.hops, *other.hops), requests=(requests(800, port=8080),))
     assert [each.requests_per_connection for each in summarize(watched([row]))] == [2.0, 2.0]
+
+
+STATUS = RequestFlow(
+    "nginx stub_status http://127.0.0.1/status", 900, None, Direction.INCOMING, connections=3
+)
+
+
+@pytest.mark.parametrize(
+    ("of_client", "of_other", "expected"),
+    [
+        (("nginx",), ("python",), (300.0, None)),
+        (("nginx",), (), (300.0, None)),
+        (("nginx",), ("nginx", "python"), (300.0, 300.0)),
+        (("openresty",), ("python",), (None, None)),
+        ((), (), (None, None)),
+    ],
+    ids=["beside a server", "beside one not seen", "two ports of it", "another name", "no names"],
+)
+def test_requests_of_a_whole_program_are_of_its_ports_and_not_of_a_server_beside_it(
+    of_client: tuple[str, ...], of_other: tuple[str, ...], expected: tuple[float | None, ...]
+) -> None:
+    other = PeerHop(Direction.INCOMING, "127.0.0.1", 9000)
+    hops = (
+        hop(CLIENT, HopFlow(opened=3), processes=of_client),
+        hop(other, HopFlow(opened=300, closed_here=300), processes=of_other),
+    )
+    by_hop = {each.hop: each for each in summarize(watched([Row(hops, requests=(STATUS,))]))}
+    assert (by_hop[CLIENT].requests_per_connection, by_hop[other].requests_per_connection) == expected

@@ -501,8 +501,16 @@ def test_a_note_about_one_and_about_several_is_the_same_note() -> None:
         "1 socket left TIME_WAIT",
         "1,200 connections came",
         "1 connection came",
+        "3 other network namespaces may have hops",
+        "1 other network namespace may have hops",
+        "a look takes 3.0 ms",
     ]
-    assert latest_notes(notes) == ["1 socket left TIME_WAIT", "1 connection came"]
+    assert latest_notes(notes) == [
+        "1 socket left TIME_WAIT",
+        "1 connection came",
+        "1 other network namespace may have hops",
+        "a look takes 3.0 ms",
+    ]
 
 
 @pytest.mark.parametrize(("is_whole_host", "told"), [(True, "9,000 sockets"), (False, "400 sockets")])
@@ -511,7 +519,7 @@ def test_what_ended_before_is_told_of_those_that_are_watched(is_whole_host: bool
     others = replace(made_up.hop(CLIENT, time_wait=8_600), is_unattributed=True)
     rows = [Row((theirs, others), host=HostState(time_wait=9_000))] * 3
     (note,) = judge(made_up.watched(rows), is_whole_host=is_whole_host).notes
-    assert note == f"{told} in TIME_WAIT are of connections that ended before."
+    assert note == f"{told} in TIME_WAIT are of connections from before the watch."
 
 
 def test_a_few_ports_are_not_said_to_be_none() -> None:
@@ -657,6 +665,11 @@ def test_the_configuration_of_the_hop_says_what_to_change() -> None:
     assert found.configured == (locations[2],)
     assert found.change == "add `keepalive 16;` to upstream app"
     assert found.to_json()["configured"][0]["place"] == "/etc/nginx/nginx.conf:12"
+
+
+def test_a_location_that_two_nginx_read_from_one_file_is_told_once() -> None:
+    (found,) = judge(made_up.watched(SHORT), [Location("10.0.0.2"), Location("10.0.0.2")]).faults
+    assert found.configured == (Location("10.0.0.2"),)
 
 
 def test_a_failing_configuration_whose_hop_is_at_rest_is_no_finding() -> None:

@@ -82,7 +82,7 @@ def choose_columns(width: int, history: History) -> list[LiveColumn]:
     spark = min(_MOST_SPARK, max(_LEAST_SPARK, (left - _LEAST_NAME - GAP) // 3))
     name = min(_MOST_NAME, left - spark - GAP)
     return [
-        LiveColumn("hop", name, lambda row, width: words.hop(row.hop, width)),
+        LiveColumn("hop", name, words.name),
         *figures,
         LiveColumn(
             "history", spark + GAP, lambda row, width: words.sparkline(history.of(row.hop), width - GAP)
@@ -93,7 +93,7 @@ def choose_columns(width: int, history: History) -> list[LiveColumn]:
 def select(rows: Sequence[HopRow], order: Order, text: str) -> list[HopRow]:
     """Return the rows whose hop or processes hold `text`, in their order, as many as are shown."""
     found = [row for row in rows if not text or _holds(row, text.lower())]
-    return sorted(found, key=_KEYS[order])[:MOST_ROWS]
+    return sorted(found, key=lambda row: (row.is_unattributed, _KEYS[order](row)))[:MOST_ROWS]
 
 
 def _holds(row: HopRow, text: str) -> bool:
@@ -142,7 +142,7 @@ def describe(row: HopRow, width: int) -> list[str]:
 
 def _requests(row: HopRow) -> str:
     if row.requests_per_s is None:
-        return "requests per connection: not known; name a source with --requests"
+        return f"requests per connection: {words.NOT_COUNTED}"
     return (
         f"requests: {words.per_second(row.requests_per_s)}/s;"
         f" for each connection: {words.requests_per_connection(row)}"

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from bench.watch.verdict import WatchVerdict
 from nginx.printable import printable_line
 
-_CHANGE_LINES = 2
+_CHANGE_LINES = 4
+"""Half of a change may do nothing: one for a whole location has room, before what the finding means."""
 
 
 class LineKind(Enum):
@@ -40,7 +41,8 @@ def condense(verdict: WatchVerdict, width: int, most: int) -> list[VerdictLine]:
     first = verdict.faults[0]
     title = f"{first.hop}: {first.pattern.value.replace('-', ' ')} ({first.urgency}, {first.certainty.value})"
     head = _wrap(title, width)
-    change = _cut(_wrap(f"Change: {first.change}", width), _CHANGE_LINES) if first.change else []
+    room = min(_CHANGE_LINES, max(1, most - len(head) - 1))
+    change = _cut(_wrap(f"Change: {first.change}", width), room) if first.change else []
     meaning = _wrap(" ".join(first.sentences()), width)
     room = max(0, most - len(head) - len(change) - 1)
     more = len(verdict.findings) - 1

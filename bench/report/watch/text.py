@@ -9,7 +9,7 @@ from bench.report.text_table import terminal_width
 from bench.report.watch import words
 from bench.watch import verdict_text
 from bench.watch.hop_table import HopRow
-from bench.watch.model import Snapshot, Source
+from bench.watch.model import Direction, Snapshot, Source
 from bench.watch.session import Look
 from nginx.printable import printable_line
 
@@ -70,7 +70,7 @@ def format_table(rows: Sequence[HopRow]) -> Iterator[str]:
         for index, column in enumerate(columns)
     ]
     room = max(_NARROWEST_HOP, width - sum(widths) - 2 * len(widths))
-    names = [words.hop(row.hop, room) for row in shown]
+    names = [words.name(row, room) for row in shown]
     room = max(map(len, (*names, "hop")))
     for name, row in zip(("hop", *names), ([each.heading for each in columns], *cells), strict=True):
         figures = (text.rjust(size) for text, size in zip(row, widths, strict=True))
@@ -78,7 +78,7 @@ def format_table(rows: Sequence[HopRow]) -> Iterator[str]:
     if not rows:
         yield "no TCP connection seen"
     if len(rows) > MOST_HOPS:
-        yield f"and {len(rows) - MOST_HOPS} more hops"
+        yield f"and {units.count(len(rows) - MOST_HOPS)} more hops"
 
 
 def format_foot(look: Look, scope: str) -> Iterator[str]:
@@ -92,6 +92,10 @@ def format_foot(look: Look, scope: str) -> Iterator[str]:
 
 def explain(rows: Sequence[HopRow]) -> Iterator[str]:
     """Yield what the marks in a table of these rows mean."""
+    if any(row.hop.direction is Direction.INCOMING for row in rows):
+        yield "hop: this host connects to ADDRESS:PORT; ADDRESS to :PORT connects to this host"
+    if any(row.is_unattributed for row in rows):
+        yield f"{words.NOT_SEEN} none of these processes was seen on this hop: it may be another's"
     if any(row.ports_share for row in rows):
         yield "ports: share of the local ports that is taken towards the peer"
     if any(row.is_at_least and row.opened_per_s for row in rows):
@@ -100,7 +104,7 @@ def explain(rows: Sequence[HopRow]) -> Iterator[str]:
             " --exact counts it (root)"
         )
     if rows and all(row.requests_per_connection is None for row in rows):
-        yield "req/conn (requests per connection) is not known: name a source with --requests"
+        yield f"req/conn (requests per connection): {words.NOT_COUNTED}"
     if any(row.requests_per_connection == float("inf") for row in rows):
         yield "kept: requests came, and no connection was opened for them"
 
@@ -115,11 +119,12 @@ def format_line(look: Look, is_whole_host: bool = True) -> str:
     parts = [f"{snapshot.t_s:,.0f} s", f"opened {words.per_second(per_s, is_at_least)}/s"]
     if rows and rows[0].opened_per_s:
         top = rows[0]
-        parts.append(f"{words.opened(top)}/s {words.hop(top.hop)}, closed first by {words.closes_first(top)}")
+        closes = f", closed first by {words.closes_first(top)}" if top.flow.ended else ""
+        parts.append(f"{words.opened(top)}/s {words.name(top)}{closes}")
     parts.append(f"TIME_WAIT {units.count(waiting)}")
     fullest = max(rows, key=lambda row: row.ports_share or 0.0, default=None)
     if fullest is not None and fullest.ports_share:
-        parts.append(f"ports {words.ports_used(fullest)} {words.hop(fullest.hop)}")
+        parts.append(f"ports {words.ports_used(fullest)} {words.name(fullest)}")
     return printable_line("; ".join(parts))
 
 

@@ -11,8 +11,10 @@ from nginx.printable import printable_line
 
 AT_LEAST = "≥"
 """Stands before a lower bound."""
-NOT_KNOWN = "not known: name a source"
-"""What is said of requests per connection where nobody counts requests."""
+NOT_SEEN = "?"
+"""Stands behind a hop on which none of the processes that are watched was seen."""
+NOT_COUNTED = "no source counts them (see --requests)"
+"""What is said of requests per connection, whether there is no source or one of other hops."""
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _CLOSERS = {
     Closer.HERE: "this host",
@@ -33,6 +35,13 @@ def hop(value: PeerHop, width: int | None = None) -> str:
         return text
     kept = width - 1
     return f"{text[: kept // 2]}…{text[len(text) - (kept - kept // 2) :]}"
+
+
+def name(row: HopRow, width: int | None = None) -> str:
+    """Return the name of the hop of a row, marked where it may be that of another process."""
+    if not row.is_unattributed:
+        return hop(row.hop, width)
+    return f"{hop(row.hop, None if width is None else width - len(NOT_SEEN) - 1)} {NOT_SEEN}"
 
 
 def opened(row: HopRow) -> str:
@@ -73,8 +82,9 @@ def ports_used(row: HopRow) -> str:
     if not row.state.ports_used:
         return "0 %"
     percent = 100 * row.ports_share
-    # Neither none nor all of them, unless it is so.
-    return f"{percent if percent >= 100 else min(99.0, max(1.0, percent)):.0f} %"
+    if percent < 1:
+        return "<1 %"
+    return f"{percent if percent >= 100 else min(99.0, percent):.0f} %"  # not all of them, unless it is so
 
 
 def ports_left(row: HopRow) -> str:

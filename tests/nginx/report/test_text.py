@@ -36,9 +36,7 @@ def test_report() -> None:
         '      why  upstream "app" (line 1) keeps 32 idle connections per worker'
         " (by default since 1.29.7); HTTP/1.1\n"
         "           (line 6); no Connection field is sent (line 5)\n"
-        "      fix  add `keepalive 32;` (idle connections per worker) behind the balancing method"
-        " (NK001, line 1)\n"
-        "           [1.22.1]\n"
+        "      fix  add `keepalive 32;` (idle connections per worker) (NK001, line 1) [1.22.1]\n"
         "\n"
         "nginx 1.22.1: of 1 location, 1 not reused\n"
         "nginx 1.31.4: of 1 location, 1 reused\n"

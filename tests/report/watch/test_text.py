@@ -73,7 +73,7 @@ def test_what_at_least_means_and_what_would_count_all_is_said(monkeypatch: pytes
 
 
 def test_requests_that_nobody_counts_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "is not known: name a source with --requests" in " ".join(printed(busy(), monkeypatch))
+    assert "no source counts them (see --requests)" in " ".join(printed(busy(), monkeypatch))
     rows = [replace(row, requests=(RequestFlow("log", 500, port=8080),)) for row in short(UPSTREAM, 50, 3)]
     lines = printed(watched(rows), monkeypatch)
     assert not any("not known" in line for line in lines)
@@ -84,6 +84,27 @@ def test_nothing_wasted_and_nothing_seen_are_said(monkeypatch: pytest.MonkeyPatc
     lines = printed(watched([Row()]), monkeypatch)
     assert "nothing here wastes connections" in lines[0].lower()
     assert "no TCP connection seen" in lines
+
+
+def test_what_may_be_of_others_stands_apart_and_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = HopSnapshot(V6, HopFlow(opened=900), HopState(time_wait=9_000), is_unattributed=True)
+    rows = [replace(row, hops=(others, *row.hops)) for row in short(UPSTREAM, 400, 3)]
+    lines = printed(watched(rows), monkeypatch)
+    table = [line.split("  ")[0] for line in lines if line.startswith(("10.0.0.2", "[2001"))]
+    assert table == ["10.0.0.2:8080", "[2001:db8:…:5678]:8443 ?"]
+    assert "? none of these processes was seen on this hop: it may be another's" in lines
+
+
+def test_the_two_kinds_of_hops_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "hop: this host connects to ADDRESS:PORT; ADDRESS to :PORT connects to this host"
+    both = [Row((hop(UPSTREAM), hop(CLIENT)))]
+    assert told in printed(watched(both), monkeypatch)
+    assert told not in printed(watched(short(UPSTREAM, 400, 3)), monkeypatch)
+
+
+def test_who_closes_first_is_left_out_of_a_line_where_nothing_ended() -> None:
+    line = text.format_line(look(watched([Row((hop(UPSTREAM, HopFlow(opened=5)),))])))
+    assert line == "1 s; opened 5.0/s; 5.0/s 10.0.0.2:8080; TIME_WAIT 0"
 
 
 def test_hops_beyond_those_shown_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +164,8 @@ def test_who_closes_first_in_words(flow: HopFlow, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("used", "expected"), [(0, "0 %"), (1, "1 %"), (14_116, "50 %"), (28_231, "99 %"), (28_232, "100 %")]
+    ("used", "expected"),
+    [(0, "0 %"), (1, "<1 %"), (283, "1 %"), (14_116, "50 %"), (28_231, "99 %"), (28_232, "100 %")],
 )
 def test_ports_are_full_only_where_they_are(used: int, expected: str) -> None:
     (row,) = summarize(watched([Row((hop(UPSTREAM, ports_used=used),))]))
@@ -244,7 +266,7 @@ def test_more_is_said_of_a_hop_on_three_lines() -> None:
     assert second == (
         "last 10 s: 2 closed first by this host; 0 by the peer; 1 by RST; 4 never opened; lived 20 ms"
     )
-    assert third == "requests per connection: not known; name a source with --requests"
+    assert third == "requests per connection: no source counts them (see --requests)"
     assert all(len(line) <= 40 for line in describe(row, 40))
 
 
@@ -267,6 +289,20 @@ def test_a_verdict_keeps_its_hop_and_its_change_in_however_few_lines(most: int) 
     assert (lines[0].kind, "10.0.0.2:8080" in lines[0].text) == (LineKind.HEAD, True)
     assert next(line.text[:8] for line in lines if line.kind is LineKind.CHANGE) == "Change: "
     assert lines[-1].kind is LineKind.MORE
+
+
+def test_all_lines_of_a_change_are_shown_within_24() -> None:
+    """A pool needs three lines in nginx: two of them reuse nothing."""
+    place = "/etc/nginx/sites-enabled/shop.conf"
+    fix = (
+        f"add `keepalive 32;` (idle connections per worker) ({place}:14); add `proxy_http_version 1.1;`"
+        f' ({place}:22); add `proxy_set_header Connection "";` ({place}:22)'
+    )
+    verdict = look(watched(short(UPSTREAM, 300, 40))).verdict
+    changed = replace(verdict, findings=(replace(verdict.findings[0], change=fix), *verdict.findings[1:]))
+    lines = condense(changed, 79, 10)
+    assert " ".join(line.text for line in lines if line.kind is LineKind.CHANGE) == f"Change: {fix}"
+    assert any(line.kind is LineKind.MEANING for line in lines)
 
 
 def test_what_is_cut_off_is_marked() -> None:
