@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bench.commands import print_run
-from bench.commands.lab_choice import choose_lab
+from bench.commands.lab_choice import choose_machines
 from bench.commands.options import FilePath, command, json_option, output_option, plan_options, quiet_option
 from bench.commands.plan import build_plan
 from bench.commands.stopping_options import stopping, stopping_options, taken, with_most_trials
@@ -28,11 +28,10 @@ def run_command(plan_file: Path | None, output: Path, as_json: bool, quiet: bool
     """
     rules = taken(given)
     planned = build_plan(plan_file, with_most_trials(plan_file, given, rules))
-    lab_name = choose_lab([planned])
-    from bench.experiment import run as experiment
+    perform = choose_machines(planned)
     from bench.report.live import show_live
 
     stop = stopping(**rules, cases=len(planned.modes))
     with show_live(sys.stderr, silent=quiet or as_json) as shown:
-        done = experiment.perform(planned, lab_name, output, shown, stop)
+        done = perform(output, shown, stop)
     print_run.finish(done, as_json, quiet, stop)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from bench.lab import Host, Process
 from bench.lab.role_process import READY_TIMEOUT_S
 from bench.load.generator import Generator, OnEvent, Second, Totals
-from bench.load.job import LoadJob
+from bench.load.job import LoadJob, split
 from bench.machine.affinity import Cores
 
 
@@ -21,11 +21,14 @@ class LoadClients:
         self,
         host: Host,
         job: LoadJob,
-        workers: int = 1,
+        jobs: Sequence[LoadJob] = (),
         cores: Cores = None,
         on_second: Callable[[Second], None] = ignore,
     ) -> None:
-        """Start the workers on `host` and wait until all are ready; RoleError where one is not."""
+        """Start the workers on `host` and wait until all are ready; RoleError where one is not.
+
+        Each does one of `jobs`, which are parts of `job`; without them one does all.
+        """
         self.job = job
         self.processes: list[Process] = []
         self.seconds: list[Second] = []
@@ -37,8 +40,13 @@ class LoadClients:
             self.processes.append(process)
             return process
 
-        self._generator = Generator(job, workers, start)
+        self._generator = Generator(jobs or split(job, 1), start)
         self._generator.prepare(READY_TIMEOUT_S)
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether each worker has sent its last event or has ended."""
+        return self._generator.is_over
 
     @property
     def totals(self) -> Totals:

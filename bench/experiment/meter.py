@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 
 from bench.experiment.roles import Roles
@@ -14,7 +14,6 @@ from bench.observe.host_observer import HostSample
 from bench.observe.interface_bytes import InterfaceBytes, InterfaceCounters
 from bench.observe.other_work import OtherWork
 from bench.observe.sampler import HostObservation, Sampler
-from bench.runs.record import ROLES
 
 _SETTLE_S = 1.0
 """How long connections that are being closed when the load has ended may take to come to rest."""
@@ -28,11 +27,18 @@ class Meter:
     """The observers of one trial. States: set up, started, stopped, closed."""
 
     def __init__(
-        self, place: Lab, roles: Roles, client_cores: Cores, on_sample: Callable[[HostSample], None]
+        self,
+        place: Lab,
+        roles: Roles,
+        client_cores: Cores,
+        on_sample: Callable[[HostSample], None],
+        ours: Collection[int] = (),
     ) -> None:
-        is_shared = place.name == "loopback"
+        """Open the observers; what the processes `ours` and their descendants do is no other work."""
+        has_wires = place.name == "namespaces"
         self.samples: list[HostSample] = []
         self._client_cores = client_cores
+        self._ours = {os.getpid(), *ours}
         self._stack = ExitStack()
         self._work_before = other_work.read(available_cores())
         """Of the whole machine, read outside of the window, since that takes some milliseconds."""
@@ -41,10 +47,10 @@ class Meter:
             self.samples.append(sample)
             on_sample(sample)
 
-        self.sampler = Sampler(roles.watched(place.hosts), keep, is_shared=is_shared)
+        self.sampler = Sampler(roles.watched(place.hosts), keep, is_shared=place.is_shared)
         self._stack.callback(self.sampler.close)
-        # On loopback all hosts share one wire, which tells nothing.
-        watched = () if is_shared else ("client", "proxy")
+        # Elsewhere other traffic shares the wires.
+        watched = ("client", "proxy") if has_wires else ()
         self._wires = {host: place.hosts[host].call(InterfaceCounters) for host in watched}
         for wires in self._wires.values():
             self._stack.callback(wires.close)
@@ -71,11 +77,11 @@ class Meter:
         after = None if before is None else other_work.read(cores)
         if before is None or after is None:
             return None
-        return other_work.between(before, after, len(cores), os.getpid())
+        return other_work.between(before, after, len(cores), self._ours)
 
     def seen(self) -> dict[str, HostObservation]:
         """Return what each host shows now."""
-        return {host: self.sampler.observe(host) for host in ROLES}
+        return {host: self.sampler.observe(host) for host in self.sampler.hosts}
 
     def read(self) -> MeterReading:
         """Return what was used and sent up to now."""
@@ -88,7 +94,7 @@ class Meter:
         return MeterReading(
             moment_ns=time.monotonic_ns(),
             reading=SaturationReading.now(self.sampler, self._client_cores),
-            cpu_s={host: self.sampler.cpu_s(host) for host in ROLES},
+            cpu_s={host: self.sampler.cpu_s(host) for host in self.sampler.hosts},
             front=front,
             back=back,
         )

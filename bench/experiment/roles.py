@@ -1,5 +1,6 @@
 """The roles of a trial: servers, the subject, a network between, clients; what they say and count."""
 
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,13 @@ from bench.experiment.trial_result import Event
 from bench.lab import Host, Process, port_of
 from bench.lab.role_process import COUNT_TIMEOUT_S
 from bench.observe.host_observer import HostTarget
+from bench.runs.record import ROLES
 from bench.subjects.subject import RunningSubject, SubjectCounts
+
+_POLL_NS = 200_000_000
+"""How late an interruption may be noticed."""
+_Ends = tuple[list[int], frozenset[int], frozenset[int]]
+"""The process trees of a host, the ports that it listens on, and those that it connects to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,8 @@ class Roles:
     """The load workers, where the clients are such."""
     ports: set[int] = field(default_factory=set)
     """Where the servers listen."""
+    interruption: threading.Event = field(default_factory=threading.Event)
+    """Set by whoever ends the window early, from another thread."""
     target: tuple[int, ...] = ()
     """Process trees of a server that runs already, in the place of the proxy."""
 
@@ -61,11 +70,19 @@ class Roles:
             client.send(command)
 
     def wait_until(self, moment_ns: int) -> None:
-        """Wait until the moment `moment_ns` (CLOCK_MONOTONIC), while load workers report what they do."""
-        if self.load is not None:
-            self.load.read_until(moment_ns)
-        else:
-            time.sleep(max(0, moment_ns - time.monotonic_ns()) / 1e9)
+        """Wait until the moment `moment_ns` (CLOCK_MONOTONIC), while load workers report what they do.
+
+        KeyboardInterrupt where `interruption` was set meanwhile.
+        """
+        while (left_ns := moment_ns - time.monotonic_ns()) > 0:
+            if self.interruption.is_set():
+                raise KeyboardInterrupt
+            if self.load is None:
+                self.interruption.wait(left_ns / 1e9)
+            elif self.load.is_over:
+                return
+            else:
+                self.load.read_until(min(moment_ns, time.monotonic_ns() + _POLL_NS))
 
     def done(self, timeout_s: float) -> tuple[Event, ...]:
         """Return the last event of all clients; RoleError where one ends without, or falls silent."""
@@ -100,8 +117,9 @@ class Roles:
         entry = front if self.network is None else frozenset(map(port_of, self.network.addresses))
         proxy = [*self.target] if subject is None or subject.pid is None else [subject.pid]
         servers = [*(server.process.pid for server in self.servers), *self.other_processes]
-        return [
-            HostTarget(hosts["client"], [client.pid for client in self.clients], connects_to=entry),
-            HostTarget(hosts["proxy"], proxy, listens=front if proxy else frozenset(), connects_to=behind),
-            HostTarget(hosts["backend"], servers, listens=behind),
-        ]
+        ends: dict[str, _Ends] = {
+            "client": ([client.pid for client in self.clients], frozenset(), entry),
+            "proxy": (proxy, front if proxy else frozenset(), behind),
+            "backend": (servers, behind, frozenset()),
+        }
+        return [HostTarget(hosts[role], *ends[role]) for role in ROLES if role in hosts]

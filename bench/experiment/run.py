@@ -4,7 +4,7 @@ A trial has a backend, a subject and load workers, and what was observed of them
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -30,6 +30,7 @@ from bench.plan.run_plan import Mode, Plan
 from bench.plan.scenario_plan import Case
 from bench.progress import Progress
 from bench.runs import storage
+from bench.runs.machine_record import MachineRecord
 from bench.runs.record import Run, Trial, TrialWarning
 from bench.subjects.subject import Traffic, UpstreamTls
 
@@ -48,6 +49,26 @@ def perform(
     when a role does not come up; what was recorded until then stays.
     """
     check(plan)
+
+    def trial(planned: Plan, number: int, mode: Mode) -> Outcome[Trial]:
+        return perform_trial(planned, number, mode, lab_name, progress)
+
+    return record_run(plan, trial, root, progress, stopping)
+
+
+def record_run(
+    plan: Plan,
+    trial: Callable[[Plan, int, Mode], Outcome[Trial]],
+    root: Path,
+    progress: Progress,
+    stopping: Stopping | None = None,
+    *,
+    machines: Sequence[MachineRecord] = (),
+) -> Run:
+    """Run every trial of `plan` by `trial`, recording each under `root` as it ends.
+
+    `machines` are those of a cluster. An interrupted trial is the last.
+    """
     seed = plan.seed or recorder.draw_seed()
     plan = replace(plan, seed=seed)
     if (target := target_probe.probe_target(plan)) is not None:
@@ -55,16 +76,16 @@ def perform(
         progress.note(f"target: {describe_answer(target, right)}")
     stopping = stopping or Stopping()
     most = plan.trials if stopping.looks else None
-    with storage.create(root, plan.to_json(), describe.describe(), target=target, most_blocks=most) as writer:
+    with storage.create(
+        root, plan.to_json(), describe.describe(), target=target, most_blocks=most, machines=machines
+    ) as writer:
 
         def go_on(block: int) -> bool:
             return stopping.go_on(block, plan.trials, lambda: groups_of([writer.run]))
 
         progress.started(writer.directory, len(plan.modes) * plan.trials)
         interrupted = recorder.record(
-            PlannedTrial(
-                writer, partial(perform_trial, plan, place.trial, mode, lab_name, progress), place.block
-            )
+            PlannedTrial(writer, partial(trial, plan, place.trial, mode), place.block)
             for place, mode in numbered(plan.modes, plan.trials, seed, go_on)
         )
         return recorder.finished(writer, interrupted)
@@ -92,7 +113,7 @@ def perform_trial(plan: Plan, number: int, mode: Mode, lab_name: str, progress: 
     RoleError when a role does not come up or falls silent, LabError when the lab does not open.
     """
     load = plan.load
-    with open_testbed(_request(plan, number, mode), lab_name, progress) as testbed:
+    with open_testbed(trial_request(plan, number, mode), lab_name, progress) as testbed:
         clients = _start(plan, mode, testbed)
         with _watching_target(plan, testbed, clients) as watch:
             testbed.run(load.warmup_s, load.duration_s, load.total_timeout_s)
@@ -102,7 +123,8 @@ def perform_trial(plan: Plan, number: int, mode: Mode, lab_name: str, progress: 
     return replace(done, trial=replace(measured, overhead_s=testbed.overhead_s))
 
 
-def _request(plan: Plan, number: int, mode: Mode) -> TrialRequest:
+def trial_request(plan: Plan, number: int, mode: Mode) -> TrialRequest:
+    """Return what one trial of `mode` needs."""
     hosts, load = plan.hosts, plan.load
     return TrialRequest(
         number=number,

@@ -224,13 +224,13 @@ def _pools(plan: Plan) -> int:
     source address; HAProxy and Envoy pool each apart, since each is a server or a cluster of its own.
     """
     name, hosts = plan.subject.name, plan.hosts
-    destinations = hosts.backend_addresses if name in PROGRAMS else 1
+    destinations = plan.backend_addresses if name in PROGRAMS else 1
     return destinations * (hosts.proxy_addresses if name in ("haproxy", "envoy") else 1)
 
 
 def _ports(facts: RunFacts, rows: Sequence[Moment]) -> Ports:
     hosts, exhausted_ns = facts.plan.hosts, facts.counted.first_exhausted_ns
-    tuples = facts.port_range * hosts.proxy_addresses * hosts.backend_addresses
+    tuples = facts.port_range * hosts.proxy_addresses * facts.plan.backend_addresses
     opened = [row for row in rows if row.host == opener(facts.plan)]
     if facts.plan.subject.target or not opened:
         return Ports(range=facts.port_range, tuples=tuples, used_peak=None)

@@ -5,7 +5,7 @@ What the roles count is in roles.py, how time passes in window.py, what is read 
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from bench.experiment.trial_result import Fault, TrialResult, TrialTimes
 from bench.experiment.window import Window
 from bench.lab import Host, Lab, LabRequest, port_of
 from bench.lab.role_process import READY_TIMEOUT_S
-from bench.load.job import LoadJob
+from bench.load.job import LoadJob, split
 from bench.machine import affinity
 from bench.observe.host_observer import HostSample
 from bench.plan.scenario_plan import Case
@@ -52,8 +52,21 @@ class TrialRequest:
 class Testbed:
     """One trial's lab and roles. States: setting up (start_...), run, closed (`overhead_s` is known)."""
 
-    def __init__(self, place: Lab, stack: ExitStack, request: TrialRequest, progress: Progress) -> None:
-        """Prepare the trial `request` in `place`; `stack` ends its subject before the lab closes."""
+    def __init__(
+        self,
+        place: Lab,
+        stack: ExitStack,
+        request: TrialRequest,
+        progress: Progress,
+        *,
+        cores: Mapping[str, affinity.Cores] | None = None,
+        ours: Collection[int] = (),
+    ) -> None:
+        """Prepare the trial `request` in `place`; `stack` ends its subject before the lab closes.
+
+        `cores` are those of each role; by default they are shared out here. `ours` are processes, beside this
+        one, whose work belongs to the trial.
+        """
         self.place = place
         self.roles = Roles()
         self.result: TrialResult | None = None
@@ -64,7 +77,10 @@ class Testbed:
         self._progress = progress
         self._request = request
         self._meter: Meter | None = None
-        self._cores = affinity.assign(affinity.available_cores(), request.client_workers, request.pin)
+        self._ours = ours
+        self._cores = cores or affinity.assign(
+            affinity.available_cores(), request.client_workers, request.pin
+        )
 
     # -- setting up
 
@@ -165,8 +181,12 @@ class Testbed:
 
     def start_load(self, job: LoadJob) -> LoadClients:
         """Start the load workers that together do `job` as the clients of the trial, ready to go."""
-        cores, workers = self._cores["client"], self._request.client_workers
-        load = LoadClients(self.place.hosts["client"], job, workers, cores, self._progress.second)
+        return self.start_jobs(job, split(job, self._request.client_workers))
+
+    def start_jobs(self, job: LoadJob, jobs: Sequence[LoadJob]) -> LoadClients:
+        """Start a load worker for each of `jobs`, which are parts of `job`, ready to go."""
+        cores = self._cores["client"]
+        load = LoadClients(self.place.hosts["client"], job, jobs, cores, self._progress.second)
         self.roles.load = load
         self.roles.clients += load.processes
         return load
@@ -187,18 +207,29 @@ class Testbed:
         Ctrl-C ends the window early: the trial is then interrupted. RoleError where a client ends or falls
         silent.
         """
-        low, high = self.place.hosts["proxy"].port_range()
-        tuples = (high - low + 1) * self._request.lab.proxy_addresses * self._request.lab.backends
+        return self.run_at(
+            lambda: TrialTimes.after(time.monotonic_ns(), warmup_s, duration_s), timeout_s, faults
+        )
+
+    def run_at(
+        self, choose_times: Callable[[], TrialTimes], timeout_s: float = 30.0, faults: Sequence[Fault] = ()
+    ) -> TrialResult:
+        """Do the same at the moments that `choose_times` returns once all observers are open."""
+        tuples = self._count_tuples()
 
         def show(sample: HostSample) -> None:
             self._progress.sample(sample, tuples)
 
-        with Meter(self.place, self.roles, self._cores["client"], show) as meter:
+        with Meter(self.place, self.roles, self._cores["client"], show, self._ours) as meter:
             self._meter = meter
-            times = TrialTimes.after(time.monotonic_ns(), warmup_s, duration_s)
-            window = Window(self.roles, meter, self._progress, times)
+            window = Window(self.roles, meter, self._progress, choose_times())
             self.result = window.run(faults, timeout_s, self.place.notes)
         return self.result
+
+    def _count_tuples(self) -> int:
+        """Return how many connections to the servers the ports of the proxy's host allow."""
+        low, high = self.place.hosts.get("proxy", next(iter(self.place.hosts.values()))).port_range()
+        return (high - low + 1) * self._request.lab.proxy_addresses * self._request.lab.backends
 
     def reload(self) -> None:
         """Have the proxy read its configuration anew."""

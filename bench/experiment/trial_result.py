@@ -33,6 +33,8 @@ class SaturationReading:
     def now(cls, sampler: Sampler, client_cores: Cores) -> "SaturationReading":
         """Read all of it; neither idle time nor others where the workers have no cores of their own."""
         idle_s = foreign_s = None
+        if "client" not in sampler.hosts:
+            return cls(time.monotonic_ns(), (), None, process_tree.ksoftirqd_s())
         if client_cores is not None:
             idle, own_s = process_tree.idle_s(), sampler.cpu_s("client")
             idle_s = sum(idle[core] for core in client_cores) / len(client_cores)

@@ -159,12 +159,20 @@ class LabRequest:
 
 
 class Lab:
-    """Three hosts and the supervisor of what runs on them. States: open, closed."""
+    """The hosts of a trial and the supervisor of what runs on them. States: open, closed."""
 
     def __init__(
-        self, name: str, hosts: Sequence[Host], supervisor: Supervisor, notes: Sequence[str] = ()
+        self,
+        name: str,
+        hosts: Sequence[Host],
+        supervisor: Supervisor,
+        notes: Sequence[str] = (),
+        *,
+        is_shared: bool = False,
     ) -> None:
         self.name = name
+        self.is_shared = is_shared
+        """Whether the kernel's counters are of other roles too, on loopback for instance."""
         self.hosts = {host.name: host for host in hosts}
         self.notes = list(notes)
         self._supervisor = supervisor

@@ -2,14 +2,13 @@
 
 import sys
 
-from bench.lab import syscalls
 from bench.lab.hosts import Host, Lab, LabRequest
-from bench.lab.supervisor import Supervisor, pid_namespace, process_group
+from bench.lab.supervisor import strongest
 
 
 def open_lab(request: LabRequest) -> Lab:
     """Open the loopback lab; more addresses than one are 127.0.0.2 and so on (Linux only)."""
-    supervisor = _supervisor()
+    supervisor = strongest()
     servers = _addresses(request.backends)
     hosts = (
         Host("client", _addresses(1), _addresses(request.client_addresses)),
@@ -18,7 +17,7 @@ def open_lab(request: LabRequest) -> Lab:
     )
     for host in hosts:
         host.join(supervisor)
-    return Lab("loopback", hosts, supervisor, notes())
+    return Lab("loopback", hosts, supervisor, notes(), is_shared=True)
 
 
 def notes() -> list[str]:
@@ -34,9 +33,3 @@ def notes() -> list[str]:
 
 def _addresses(count: int) -> list[str]:
     return [f"127.0.0.{number}" for number in range(1, count + 1)]
-
-
-def _supervisor() -> Supervisor:
-    if sys.platform == "linux" and syscalls.may_make_namespaces():
-        return pid_namespace()
-    return process_group()

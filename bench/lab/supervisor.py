@@ -76,6 +76,13 @@ class Supervisor:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def strongest() -> Supervisor:
+    """Return a supervisor made of a PID namespace where those are allowed, else of a process group."""
+    if sys.platform == "linux" and syscalls.may_make_namespaces():
+        return pid_namespace()
+    return process_group()
+
+
 def pid_namespace() -> Supervisor:
     """Return a supervisor made of a new PID namespace; OSError where that is not allowed."""
     # unshare(CLONE_NEWPID) marks the thread for good, so that a thread of its own does it.

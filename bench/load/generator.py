@@ -4,6 +4,7 @@ The reports arrive on the reader threads of the processes and wait in a queue; n
 its time-out.
 """
 
+import dataclasses
 import queue
 import sys
 import time
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bench.load import counters
-from bench.load.job import LoadJob, split
+from bench.load.job import LoadJob
 
 Event = dict[str, Any]
 OnEvent = Callable[[Event], bool]
@@ -116,8 +117,9 @@ class Totals:
 class Generator:
     """The load of one trial. States: new, prepared, running, over (`wait` has returned)."""
 
-    def __init__(self, job: LoadJob, workers: int, start: StartProcess) -> None:
-        self._jobs = split(job, workers)
+    def __init__(self, jobs: Sequence[LoadJob], start: StartProcess) -> None:
+        """Prepare one worker for each of `jobs` (job.split)."""
+        self._jobs = jobs
         self._start = start
         self._processes: list[WorkerProcess] = []
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -230,41 +232,56 @@ def merge_seconds(parts: Sequence[Event]) -> Second:
 
 def sum_totals(done: Sequence[Event]) -> Totals:
     """Return the `done` events of several workers as one."""
+    return merge_totals([_totals(event) for event in done])
+
+
+def merge_totals(parts: Sequence[Totals]) -> Totals:
+    """Return the totals of several groups of workers as one; the window is from the first to the last."""
+    handshakes = [part.handshakes for part in parts if part.handshakes is not None]
 
     def total(name: str) -> int:
-        return sum(event[name] for event in done)
+        return sum(getattr(part, name) for part in parts)
 
     return Totals(
-        interrupted=any(event["interrupted"] for event in done),
-        first_connect_ns=min(event["first_connect_ns"] for event in done),
-        window_start_ns=min(event["window_start_ns"] for event in done),
-        window_end_ns=max(event["window_end_ns"] for event in done),
-        drained_ns=max(event["drained_ns"] for event in done),
+        interrupted=any(part.interrupted for part in parts),
+        first_connect_ns=min(part.first_connect_ns for part in parts),
+        window_start_ns=min(part.window_start_ns for part in parts),
+        window_end_ns=max(part.window_end_ns for part in parts),
+        drained_ns=max(part.drained_ns for part in parts),
         requests_total=total("requests_total"),
         opened_total=total("opened_total"),
-        errors_total=_sum_errors(event["errors_total"] for event in done),
+        errors_total=_sum_errors(part.errors_total for part in parts),
         requests=total("requests"),
-        errors=_sum_errors(event["errors"] for event in done),
-        statuses=_sum_statuses(event["statuses"] for event in done),
+        errors=_sum_errors(part.errors for part in parts),
+        statuses=_sum_statuses(part.statuses for part in parts),
         opened=total("opened"),
         bytes=total("bytes"),
         late=total("late"),
         queued=total("queued"),
         never_started=total("never_started"),
-        handshakes=_sum_handshakes([event["tls"] for event in done if event["tls"] is not None]),
+        handshakes=_sum_handshakes(handshakes),
     )
 
 
-def _sum_handshakes(parts: Sequence[dict[str, Any]]) -> HandshakeTotals | None:
+def _totals(event: Event) -> Totals:
+    """Return one worker's `done` event."""
+    names = {each.name for each in dataclasses.fields(Totals)} - {"handshakes"}
+    tls = event["tls"]
+    return Totals(
+        **{name: event[name] for name in names}, handshakes=None if tls is None else HandshakeTotals(**tls)
+    )
+
+
+def _sum_handshakes(parts: Sequence[HandshakeTotals]) -> HandshakeTotals | None:
     if not parts:
         return None
 
     def total(name: str) -> dict[str, int]:
-        return dict(sum((Counter(part[name]) for part in parts), Counter()))
+        return dict(sum((Counter(getattr(part, name)) for part in parts), Counter()))
 
     return HandshakeTotals(
-        full=sum(part["full"] for part in parts),
-        resumed=sum(part["resumed"] for part in parts),
+        full=sum(part.full for part in parts),
+        resumed=sum(part.resumed for part in parts),
         negotiated=total("negotiated"),
         failures=total("failures"),
     )

@@ -80,8 +80,8 @@ def read_cores(cores: Collection[int], proc: Path = _PROC) -> CoreTimes | None:
         return None
 
 
-def between(before: CpuReading, after: CpuReading, cores: int, ours: int) -> OtherWork:
-    """Return what others did between two readings; `ours` is the process whose descendants are not others.
+def between(before: CpuReading, after: CpuReading, cores: int, ours: Collection[int]) -> OtherWork:
+    """Return what others did between two readings; no descendant of the processes `ours` is another.
 
     The count of the cores bounds that of the processes from above, and is the least that it was: without
     interrupts it may be short of what our own processes used, since they are charged for some of these.
@@ -166,11 +166,11 @@ def _is_same(times: ProcessTimes, other: ProcessTimes | None) -> bool:
     return other is not None and times.started == other.started
 
 
-def _descendants(root: int, processes: Processes) -> set[int]:
+def _descendants(roots: Collection[int], processes: Processes) -> set[int]:
     children: dict[int, list[int]] = {}
     for pid, times in processes.items():
         children.setdefault(times.parent, []).append(pid)
-    found, pending = set(), [root]
+    found, pending = set(), [*roots]
     while pending:
         pid = pending.pop()
         if pid not in found:

@@ -108,6 +108,11 @@ class Sampler:
         self._failure: OSError | None = None
 
     @property
+    def hosts(self) -> tuple[str, ...]:
+        """Return the names of the hosts."""
+        return tuple(self._hosts)
+
+    @property
     def missing(self) -> list[str]:
         """Return what this system does not expose, a sentence each."""
         return [sentence for namespace in self._namespaces for sentence in namespace.kernel.missing]

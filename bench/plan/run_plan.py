@@ -167,6 +167,11 @@ class Plan:
         return self.load.tls if self.subject.name == "direct" else self.subject.upstream_tls
 
     @property
+    def backend_addresses(self) -> int:
+        """Return how many addresses the backends have together."""
+        return self.cluster.backends if self.lab == "cluster" else self.hosts.backend_addresses
+
+    @property
     def pool_idle(self) -> int:
         """Return the idle upstream connections that one worker of the subject keeps."""
         return self.concurrency if self.subject.pool_idle is None else self.subject.pool_idle

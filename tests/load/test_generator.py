@@ -15,7 +15,7 @@ from bench.errors import RoleError
 from bench.lab.role_process import Process, ProcessSpec, spawn
 from bench.load.counters import ERROR_KINDS
 from bench.load.generator import Generator, OnEvent, Second
-from bench.load.job import LoadJob
+from bench.load.job import LoadJob, split
 from tests.load.scripted import answer, answering, serving
 
 NO_ERRORS = dict.fromkeys(ERROR_KINDS, 0)
@@ -77,7 +77,7 @@ def scripted(workers: int) -> tuple[Generator, list[ScriptedWorker]]:
         roles[-1].emit(event="ready", process="client", pid=1, worker=len(roles) - 1)
         return roles[-1]
 
-    generator = Generator(LoadJob("h", 1, "h", connections=5), workers, start)
+    generator = Generator(split(LoadJob("h", 1, "h", connections=5), workers), start)
     generator.prepare()
     return generator, roles
 
@@ -150,7 +150,7 @@ def processes(job: LoadJob, workers: int, argv: Sequence[str] = ()) -> Iterator[
         return started[-1]
 
     try:
-        yield Generator(job, workers, start)
+        yield Generator(split(job, workers), start)
     finally:
         for process in started:
             process.kill()

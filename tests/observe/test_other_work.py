@@ -26,7 +26,7 @@ def share(
     """Return the share of ten seconds of two cores, which spent so much on tasks and interrupts."""
     first = CpuReading(0, CoreTimes(100.0, 10.0, 0.0), before)
     last = CpuReading(10 * S, CoreTimes(100.0 + tasks_s, 10.0 + irq_s, 0.0), after)
-    return between(first, last, 2, OURS).cpu_share
+    return between(first, last, 2, [OURS]).cpu_share
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_a_process_had_used_before_is_not_of_this_trial() -> None:
 
 def test_what_the_hypervisor_took_is_told_apart() -> None:
     first, last = (CpuReading(at * S, CoreTimes(0.0, 0.0, float(at)), {}) for at in (0, 10))
-    found = between(first, last, 2, OURS)
+    found = between(first, last, 2, [OURS])
     assert (found.cpu_share, found.stolen_share, found.busiest) == (0.0, 0.5, "")
 
 
@@ -168,7 +168,7 @@ def test_a_busy_process_is_ours_or_a_run_of_somebody_else() -> None:
             before._replace(processes={}, cores=idle),
             after._replace(processes={process.pid: used}, cores=busy),
         )
-        others, ours = (between(*alone, 1, root) for root in (0, process.pid))
+        others, ours = (between(*alone, 1, [root]) for root in (0, process.pid))
         process.kill()
     assert others.busiest == f"another run of bench (process {process.pid})"
     assert ours.busiest == ""

@@ -1,0 +1,63 @@
+"""The lease of the places of a run: renewed once a second, and which of them are lost."""
+
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from bench.cluster import worker
+from bench.cluster.connection import Cluster
+from bench.errors import BenchError
+
+_INTERVAL_S = 1.0
+_LOST_S = 4.0
+"""A worker that does not answer for so long is lost: before its own lease ends."""
+
+
+class Lease:
+    """Renews the places on some workers. States: running, over.
+
+    Each worker is called on a thread of its own, so that one that is silent delays no other.
+    """
+
+    def __init__(self, cluster: Cluster, keys_on: dict[str, list[str]]) -> None:
+        """Renew the places `keys_on`, by the address of their worker."""
+        self._cluster = cluster
+        self._keys_on = keys_on
+        self._answered_s = dict.fromkeys(keys_on, time.monotonic())
+        self._lost: dict[str, str] = {}
+        self._is_over = threading.Event()
+        self._threads = ThreadPoolExecutor(max(1, len(keys_on)), thread_name_prefix="lease")
+        for address in keys_on:
+            self._threads.submit(self._renew, address)
+
+    def __enter__(self) -> "Lease":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._is_over.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def lost(self) -> dict[str, str]:
+        """Return the places that are lost, each with the reason."""
+        now_s = time.monotonic()
+        for address, answered_s in self._answered_s.items():
+            if now_s - answered_s > _LOST_S:
+                self._lose(address, self._keys_on[address], f"no answer for {_LOST_S:g} s")
+        return dict(self._lost)
+
+    def _renew(self, address: str) -> None:
+        while not self._is_over.wait(_INTERVAL_S):
+            keys = [key for key in self._keys_on[address] if key not in self._lost]
+            try:
+                held = self._cluster.call(address, worker.renew, keys)
+            except BenchError as error:
+                self._lose(address, keys, str(error))
+                return
+            self._answered_s[address] = time.monotonic()
+            self._lose(address, set(keys) - set(held), "its worker has given it up")
+
+    def _lose(self, address: str, keys: Iterable[str], reason: str) -> None:
+        for key in keys:
+            self._lost.setdefault(key, f"worker {self._cluster.name_of(address)}: {reason}")

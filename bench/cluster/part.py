@@ -1,0 +1,190 @@
+"""One role of a trial on one machine: it is started, observed and counted there, as on a single machine."""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from bench.experiment.load_clients import LoadClients
+from bench.experiment.testbed import Testbed, TrialRequest
+from bench.experiment.trial_result import TrialResult, TrialTimes
+from bench.lab import Host, Lab
+from bench.lab.supervisor import strongest
+from bench.load.generator import Second, Totals
+from bench.load.job import LoadJob
+from bench.machine.affinity import Cores
+from bench.observe.host_observer import HostSample
+from bench.subjects import certificates
+from bench.subjects.certificates import CHAIN, KEY, Certificate
+from bench.subjects.subject import SubjectCounts
+
+
+@dataclass(frozen=True, slots=True)
+class PartRequest:
+    """What one part of a trial needs, known before it starts."""
+
+    name: str
+    """Role and number: client-1."""
+    role: str
+    address: str
+    """Of this machine, on the network that is measured."""
+    trial: TrialRequest
+    cores: Cores
+    is_shared: bool
+    """Whether another role has the same network namespace."""
+    ours: tuple[int, ...]
+    """Processes of this machine, by pid, whose work belongs to the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartReport:
+    """What a part observed since its last report; moments are of its own clock."""
+
+    seconds: tuple[Second, ...] = ()
+    samples: tuple[HostSample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PartCounts:
+    """What the role of a part counted, read while it is still there."""
+
+    version: str
+    port_range: tuple[int, int]
+    served: dict[str, Any] | None = None
+    """The `count` event of a backend of ours (docs/pipes.md)."""
+    subject: SubjectCounts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """What a part observed of its trial; moments are of its own clock."""
+
+    result: TrialResult
+    counts: PartCounts
+    totals: Totals | None = None
+    """Of the clients."""
+    seconds: tuple[Second, ...] = ()
+
+
+class Part:
+    """One role of one trial. States: open, ready, run, closed."""
+
+    def __init__(self, request: PartRequest, report: Callable[[PartReport], None]) -> None:
+        """Open the host of the part; `report` is called once a second, on a thread of its own."""
+        self._stack = ExitStack()
+        self._request = request
+        self._reporter = _Reporter(report)
+        place = self._stack.enter_context(_open_lab(request))
+        cores = dict.fromkeys(("client", "proxy", "backend"), request.cores)
+        self._testbed = Testbed(
+            place, self._stack, request.trial, self._reporter, cores=cores, ours=request.ours
+        )
+        self._load: LoadClients | None = None
+
+    def start_backend(self, flags: Sequence[str], certificate: Certificate | None) -> tuple[str, ...]:
+        """Start the backend with `flags` of `python -m backends` and return where it listens."""
+        host = self._testbed.place.hosts["backend"]
+        shown: tuple[str, ...] = ()
+        if certificate is not None:
+            folder = certificates.write_files(host, "backend-tls", certificate.files)
+            shown = ("--tls-cert", str(folder / CHAIN), "--tls-key", str(folder / KEY))
+        return self._testbed.start_server("backends", *flags, *shown).addresses
+
+    def start_proxy(
+        self, upstreams: Sequence[str], certificate: Certificate | None, authority: str | None
+    ) -> str:
+        """Start the subject before `upstreams` and return where the clients find it."""
+        self._testbed.roles.ports |= {int(each.rpartition(":")[2]) for each in upstreams}
+        return self._testbed.start_proxy(upstreams, certificate, authority)
+
+    def start_clients(self, job: LoadJob, jobs: Sequence[LoadJob]) -> None:
+        """Start a load worker for each of `jobs`, ready to go."""
+        self._testbed.roles.ports |= {each.port for each in jobs}
+        self._load = self._testbed.start_jobs(job, jobs)
+
+    def run(self, times: TrialTimes, timeout_s: float) -> PartResult:
+        """Take part in the trial from its first moment to the end of the drain; return what came of it."""
+        with self._reporter:
+            result = self._testbed.run_at(lambda: times, timeout_s)
+        counts = self._count()
+        if self._load is None:
+            return PartResult(result, counts)
+        return PartResult(result, counts, self._load.totals, tuple(self._load.seconds))
+
+    def interrupt(self) -> None:
+        """End the window now; callable while it runs."""
+        self._testbed.roles.interruption.set()
+
+    def close(self) -> None:
+        """End the role, and whatever it started."""
+        self._stack.close()
+
+    def _count(self) -> PartCounts:
+        roles, (host,) = self._testbed.roles, self._testbed.place.hosts.values()
+        return PartCounts(
+            version=roles.version,
+            port_range=host.port_range(),
+            served=roles.servers[0].count() if roles.servers else None,
+            subject=None if roles.subject is None else roles.subject.count(),
+        )
+
+
+def _open_lab(request: PartRequest) -> Lab:
+    """Open the lab of one host: where the others are, its role is told."""
+    supervisor = strongest()
+    host = Host(request.role, [request.address], [request.address])
+    host.join(supervisor)
+    return Lab("cluster", [host], supervisor, is_shared=request.is_shared)
+
+
+class _Reporter:
+    """The observer of the part: it gathers what it is told, and reports it once a second."""
+
+    def __init__(self, report: Callable[[PartReport], None]) -> None:
+        self._report = report
+        self._lock = threading.Lock()
+        self._seconds: list[Second] = []
+        self._samples: list[HostSample] = []
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def second(self, second: Second) -> None:
+        """Gather a second of the load workers."""
+        with self._lock:
+            self._seconds.append(second)
+
+    def sample(self, sample: HostSample, tuples: int) -> None:
+        """Gather a sample of the host."""
+        with self._lock:
+            self._samples.append(sample)
+
+    def phase(self, name: str) -> None:
+        """Ignore the phases: all parts have the same, which the coordinator shows."""
+
+    def started(self, directory: object, trials: int) -> None:
+        """Ignore the beginning of a run."""
+
+    def note(self, text: str) -> None:
+        """Ignore a line about the run."""
+
+    def trial(self, number: int, label: str, warmup_s: float, duration_s: float) -> None:
+        """Ignore the beginning of a trial."""
+
+    def _run(self) -> None:
+        while not self._is_over.wait(1.0):
+            self._send()
+        self._send()
+
+    def _send(self) -> None:
+        with self._lock:
+            seconds, self._seconds = self._seconds, []
+            samples, self._samples = self._samples, []
+        self._report(PartReport(tuple(seconds), tuple(samples)))

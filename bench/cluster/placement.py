@@ -1,0 +1,183 @@
+"""The places of a run: which worker holds which role. Dask's scheduler chooses, by the workers' resources."""
+
+import pickle
+import queue
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from bench.cluster import worker
+from bench.cluster.connection import Cluster, WorkerFacts
+from bench.cluster.worker import WorkerDescription
+from bench.errors import LabError
+from bench.machine import affinity
+from bench.machine.affinity import Cores
+from bench.plan.run_plan import Plan
+from bench.runs.machine_record import MachineRecord
+
+_PLACE_TIMEOUT_S = 15.0
+_ROLES = ("proxy", "backend", "client")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One role on one worker."""
+
+    key: str
+    name: str
+    """Role and number: client-1."""
+    role: str
+    worker: WorkerFacts
+    description: WorkerDescription
+    address: str
+    """On the network that is measured."""
+    cores: Cores = None
+    is_shared: bool = False
+    ours: tuple[int, ...] = ()
+
+    def record(self) -> MachineRecord:
+        """Return the place as the header of a run holds it."""
+        return MachineRecord(
+            self.name, self.role, self.address, self.worker.name, dict(self.description.machine)
+        )
+
+
+def wanted(plan: Plan) -> dict[str, int]:
+    """Return how many places of each role a plan needs."""
+    cluster = plan.cluster
+    is_target, has_proxy = plan.subject.target is not None, plan.subject.name != "direct"
+    return {
+        "proxy": cluster.proxies if has_proxy and not is_target and cluster.proxy_at is None else 0,
+        "backend": 0 if is_target else cluster.backends,
+        "client": cluster.clients,
+    }
+
+
+def check(cluster: Cluster, counts: dict[str, int]) -> None:
+    """Raise LabError where the workers do not offer the resources for so many places of each role."""
+    for role, count in counts.items():
+        offered = sum(int(each.resources.get(role, 0)) for each in cluster.workers)
+        if offered < count:
+            flag = f"--{'proxie' if role == 'proxy' else role}s {count}"
+            raise LabError(
+                f"cluster: {flag} needs {count} of the resource {role}, and the {len(cluster.workers)} workers"
+                f" offer {offered}; start more of them with `--resources {role}=1`, or ask for fewer"
+            )
+
+
+@contextmanager
+def hold(
+    cluster: Cluster, plan: Plan, topic: str, reports: "queue.SimpleQueue[Any]"
+) -> Iterator[list[Place]]:
+    """Hold the places of `plan` for a block; LabError where the scheduler finds no worker for one.
+
+    `reports` receives what the places report under `topic`.
+    """
+    counts = wanted(plan)
+    check(cluster, counts)
+    descriptions = cluster.call_each([each.address for each in cluster.workers], worker.describe_worker)
+    held: dict[str, tuple[str, str, Any]] = {}
+    try:
+        for role in sorted(counts, key=lambda role: len(_offering(cluster, role))):
+            for number in range(1, counts[role] + 1):
+                key = f"{role}-{number}-{secrets.token_hex(4)}"
+                used = {address for _, address, _ in held.values()}
+                future, address = _place(cluster, role, key, topic=topic, used=used, reports=reports)
+                held[key] = (role, address, future)
+        yield _places(cluster, plan, held, descriptions)
+    finally:
+        addresses = sorted({address for _, address, _ in held.values()})
+        cluster.try_each(addresses, worker.release, list(held))
+
+
+def _offering(cluster: Cluster, role: str) -> list[WorkerFacts]:
+    return [each for each in cluster.workers if each.resources.get(role, 0) >= 1]
+
+
+def _place(
+    cluster: Cluster, role: str, key: str, *, topic: str, used: set[str], reports: "queue.SimpleQueue[Any]"
+) -> tuple[Any, str]:
+    """Have the scheduler place one role, on a worker without one as long as there is such; return where."""
+    offering = _offering(cluster, role)
+    free = [each.address for each in offering if each.address not in used]
+    future = cluster.client.submit(
+        worker.hold,
+        key,
+        topic,
+        key=key,
+        pure=False,
+        resources={role: 1},
+        workers=free or [each.address for each in offering],
+        allow_other_workers=False,
+    )
+    deadline_s = time.monotonic() + _PLACE_TIMEOUT_S
+    while (left_s := deadline_s - time.monotonic()) > 0:
+        try:
+            reporter, report = pickle.loads(reports.get(timeout=min(left_s, 0.5)))
+        except queue.Empty:
+            if future.done():
+                future.result()  # raises why it could not be placed
+            continue
+        if reporter == key:
+            return future, str(report["worker"])
+    names = ", ".join(each.name for each in offering)
+    raise LabError(
+        f"cluster: no worker took the role {role} within {_PLACE_TIMEOUT_S:g} s, though {names} may;"
+        " see whether another run holds it"
+    )
+
+
+def _places(
+    cluster: Cluster,
+    plan: Plan,
+    held: dict[str, tuple[str, str, Any]],
+    descriptions: dict[str, WorkerDescription],
+) -> list[Place]:
+    facts = {each.address: each for each in cluster.workers}
+    roles_on: dict[str, list[str]] = {}
+    pids_on: dict[str, set[int]] = {}
+    in_namespace: dict[str, int] = {}
+    for role, address, _ in held.values():
+        description = descriptions[address]
+        roles_on.setdefault(description.machine_id, []).append(role)
+        pids_on.setdefault(description.machine_id, set()).add(description.pid)
+        in_namespace[description.namespace] = in_namespace.get(description.namespace, 0) + 1
+    places = []
+    for key, (role, address, _) in held.items():
+        description = descriptions[address]
+        places.append(
+            Place(
+                key=key,
+                name=key.rpartition("-")[0],
+                role=role,
+                worker=facts[address],
+                description=description,
+                address=_data_address(plan.cluster.data_interface, facts[address], description),
+                cores=_cores(plan, role, description, roles_on[description.machine_id]),
+                is_shared=in_namespace[description.namespace] > 1,
+                ours=tuple(pids_on[description.machine_id]),
+            )
+        )
+    return sorted(places, key=lambda place: (_ROLES.index(place.role), place.name))
+
+
+def _data_address(interface: str | None, facts: WorkerFacts, description: WorkerDescription) -> str:
+    if interface is None:
+        return facts.address.partition("://")[2].rpartition(":")[0].strip("[]")
+    if interface not in description.addresses:
+        raise LabError(
+            f"cluster: the worker {facts.name} has no address on the interface {interface}; it has"
+            f" {', '.join(description.addresses)}"
+        )
+    return description.addresses[interface]
+
+
+def _cores(plan: Plan, role: str, description: WorkerDescription, roles: Sequence[str]) -> Cores:
+    """Return the cores of a role: all of its machine, or its part where other roles are there too."""
+    if len(set(roles)) == 1:
+        return set(description.cores)
+    clients = plan.load.workers * roles.count("client")
+    return affinity.assign(description.cores, clients, plan.hosts.pin)[role]

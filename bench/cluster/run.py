@@ -1,0 +1,53 @@
+"""A run on the machines of a cluster: its places are held throughout, each trial is recorded as it ends."""
+
+import queue
+import secrets
+from pathlib import Path
+from typing import Any
+
+from bench.cluster import placement
+from bench.cluster.connection import Cluster, connect
+from bench.cluster.lease import Lease
+from bench.cluster.merge import MachineClock
+from bench.cluster.placement import Place
+from bench.cluster.trial import Machines, perform_trial
+from bench.experiment import run as single
+from bench.experiment.stopping import Stopping
+from bench.experiment.summary import Outcome
+from bench.plan.run_plan import Mode, Plan
+from bench.progress import Progress
+from bench.runs.record import Run, Trial
+
+
+def perform(plan: Plan, root: Path, progress: Progress, stopping: Stopping | None = None) -> Run:
+    """Run every trial of `plan` on the workers of its scheduler, recording each under `root` as it ends.
+
+    LabError before anything is written where the workers cannot take the roles; what was recorded before a
+    machine was lost stays.
+    """
+    assert plan.cluster.scheduler is not None, "the plan was checked"
+    topic, reports = f"bench-{secrets.token_hex(8)}", queue.SimpleQueue[Any]()
+    with connect(plan.cluster.scheduler) as cluster:
+        cluster.client.subscribe_topic(topic, lambda event: reports.put(event[1]))
+        with (
+            placement.hold(cluster, plan, topic, reports) as places,
+            Lease(cluster, _keys_on(places)) as lease,
+        ):
+            machines = Machines(cluster, places, lease, _clocks(cluster, places), reports)
+
+            def trial(planned: Plan, number: int, mode: Mode) -> Outcome[Trial]:
+                return perform_trial(machines, planned, number, mode, progress)
+
+            records = [place.record() for place in places]
+            return single.record_run(plan, trial, root, progress, stopping, machines=records)
+
+
+def _keys_on(places: list[Place]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for place in places:
+        found.setdefault(place.worker.address, []).append(place.key)
+    return found
+
+
+def _clocks(cluster: Cluster, places: list[Place]) -> dict[str, MachineClock]:
+    return {place.worker.address: MachineClock(0, 0) for place in places}

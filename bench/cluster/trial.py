@@ -1,0 +1,252 @@
+"""One trial on the machines of a cluster: its parts are opened and connected, let go, and merged."""
+
+import pickle
+import queue
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.cluster import merge, worker
+from bench.cluster.connection import Cluster
+from bench.cluster.lease import Lease
+from bench.cluster.merge import MachineClock, MachinePart
+from bench.cluster.part import PartReport, PartRequest, PartResult
+from bench.cluster.placement import Place
+from bench.errors import LabError
+from bench.experiment import run as single
+from bench.experiment import run_summary
+from bench.experiment.load_job import backend_flags, load_job
+from bench.experiment.run_summary import RunFacts
+from bench.experiment.summary import Outcome
+from bench.experiment.testbed import TrialRequest
+from bench.experiment.trial_result import TrialTimes
+from bench.load.generator import merge_totals
+from bench.load.job import LoadJob, split
+from bench.plan.run_plan import Mode, Plan
+from bench.progress import Progress
+from bench.runs.record import Trial
+from bench.subjects import certificates
+from bench.subjects.certificates import Certificate
+
+_HEAD_START_NS = 500_000_000
+"""Between the agreement on the first moment and that moment: every part has been told by then."""
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """The places of a run, and how they are reached."""
+
+    cluster: Cluster
+    places: Sequence[Place]
+    lease: Lease
+    clocks: Mapping[str, MachineClock]
+    """By the address of the worker."""
+    reports: "queue.SimpleQueue[bytes]"
+
+    def of(self, role: str) -> list[Place]:
+        """Return the places of a role."""
+        return [place for place in self.places if place.role == role]
+
+    def clock(self, place: Place) -> MachineClock:
+        """Return the clock of the machine of a place."""
+        return self.clocks[place.worker.address]
+
+
+def perform_trial(
+    machines: Machines, plan: Plan, number: int, mode: Mode, progress: Progress
+) -> Outcome[Trial]:
+    """Run one trial of `mode`; KeyboardInterrupt ends it early, and it is then marked interrupted.
+
+    LabError where a machine does not answer, RoleError where a role does not come up or falls silent.
+    """
+    began_s = time.monotonic()
+    request = single.trial_request(plan, number, mode)
+    progress.trial(number, request.label, request.warmup_s, request.duration_s)
+    with ThreadPoolExecutor(len(machines.places), thread_name_prefix="part") as threads:
+        trial = _ClusterTrial(machines, plan, mode, request=request, progress=progress, threads=threads)
+        try:
+            trial.open()
+            parts = trial.run()
+            outcome = run_summary.outcome(_facts(machines, plan, number, mode, parts))
+        finally:
+            trial.close()
+    progress.phase("done")
+    rows = tuple(merge.machine_trial(part) for part in parts)
+    load_s = outcome.trial.warmup_s + outcome.trial.duration_s
+    overhead_s = time.monotonic() - began_s - load_s
+    return replace(outcome, trial=replace(outcome.trial, machines=rows, overhead_s=overhead_s))
+
+
+class _ClusterTrial:
+    """The parts of one trial. States: to open, ready, over."""
+
+    def __init__(
+        self,
+        machines: Machines,
+        plan: Plan,
+        mode: Mode,
+        *,
+        request: TrialRequest,
+        progress: Progress,
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        self._machines = machines
+        self._plan = plan
+        self._mode = mode
+        self._request = request
+        self._progress = progress
+        self._threads = threads
+
+    def open(self) -> None:
+        """Start backends, proxies and load workers, in this order; each kind on all its machines at once."""
+        places = self._machines.places
+        self._each(places, "open", lambda place: [self._part_request(place)])
+        shown = _certificates(self._plan, self._machines)
+        upstreams = self._start_backends(shown)
+        fronts = self._start_proxies(upstreams, shown) or upstreams
+        authority = shown.get("proxy", shown.get("backend"))
+        job = load_job(self._plan, self._mode, fronts[0], None if authority is None else authority.authority)
+        self._start_clients(job, fronts)
+
+    def run(self) -> list[MachinePart]:
+        """Let all parts go at one moment, and return what each observed, in our clock."""
+        load, places = self._plan.load, self._machines.places
+        times = TrialTimes.after(time.monotonic_ns() + _HEAD_START_NS, load.warmup_s, load.duration_s)
+        running = {
+            self._submit(
+                place, "run", _shifted(times, self._machines.clock(place)), load.total_timeout_s
+            ): place
+            for place in places
+        }
+        try:
+            self._watch(running, times)
+        except KeyboardInterrupt:
+            self._interrupt()
+        found = []
+        for future, place in running.items():
+            clock = self._machines.clock(place)
+            result: PartResult = merge.in_our_clock(future.result(), clock.offset_ns)
+            found.append(MachinePart(place.name, place.role, result, clock))
+        return found
+
+    def close(self) -> None:
+        """End every role of the trial."""
+        wait([self._submit(place, "close") for place in self._machines.places])
+
+    def _start_backends(self, shown: Mapping[str, Certificate]) -> list[str]:
+        flags = tuple(backend_flags(self._plan.backend))
+        found = self._each(
+            self._machines.of("backend"), "start_backend", lambda _: [flags, shown.get("backend")]
+        )
+        return [address for addresses in found for address in addresses]
+
+    def _start_proxies(self, upstreams: list[str], shown: Mapping[str, Certificate]) -> list[str]:
+        behind = shown.get("backend")
+        authority = None if behind is None else behind.authority
+        return self._each(
+            self._machines.of("proxy"), "start_proxy", lambda _: [upstreams, shown.get("proxy"), authority]
+        )
+
+    def _start_clients(self, job: LoadJob, fronts: Sequence[str]) -> None:
+        clients, workers = self._machines.of("client"), self._plan.load.workers
+        jobs = [
+            replace(each, host=host, port=int(port))
+            for index, each in enumerate(split(job, len(clients) * workers))
+            for host, _, port in [fronts[index % len(fronts)].rpartition(":")]
+        ]
+        own = {place.key: jobs[at :: len(clients)] for at, place in enumerate(clients)}
+        self._each(clients, "start_clients", lambda place: [job, own[place.key]])
+
+    def _part_request(self, place: Place) -> PartRequest:
+        return PartRequest(
+            place.name, place.role, place.address, self._request, place.cores, place.is_shared, place.ours
+        )
+
+    def _submit(self, place: Place, method: str, *arguments: Any) -> "Future[Any]":
+        cluster, address = self._machines.cluster, place.worker.address
+        return self._threads.submit(cluster.call, address, worker.perform, place.key, method, *arguments)
+
+    def _each(
+        self, places: Sequence[Place], method: str, arguments: Callable[[Place], Sequence[Any]]
+    ) -> list[Any]:
+        """Call a method of several parts at once and return what each returns; the first error is raised."""
+        futures = [self._submit(place, method, *arguments(place)) for place in places]
+        wait(futures, return_when=FIRST_EXCEPTION)
+        return [future.result() for future in futures]
+
+    def _watch(self, running: Mapping["Future[Any]", Place], times: TrialTimes) -> None:
+        """Show what the parts report until all are over; LabError where one is lost."""
+        phases = [(times.start_ns, "warm-up"), (times.window_ns, "window")]
+        phases += [] if times.end_ns is None else [(times.end_ns, "drain")]
+        pending = set(running)
+        while pending:
+            done, pending = wait(pending, timeout=_POLL_S)
+            for future in done:
+                future.result()
+            while phases and time.monotonic_ns() >= phases[0][0]:
+                self._progress.phase(phases.pop(0)[1])
+            self._show_reports()
+            names = {place.key: place.name for place in running.values()}
+            for key, reason in self._machines.lease.lost.items():
+                raise LabError(f"cluster: {names[key]} is lost: {reason}")
+
+    def _show_reports(self) -> None:
+        places = {place.key: place for place in self._machines.places}
+        while not self._machines.reports.empty():
+            key, report = pickle.loads(self._machines.reports.get())
+            if not isinstance(report, PartReport) or key not in places:
+                continue
+            offset_ns = self._machines.clock(places[key]).offset_ns
+            for second in merge.seconds_in_our_clock(report.seconds, offset_ns):
+                self._progress.second(second)
+            for sample in report.samples[-1:]:
+                self._progress.sample(replace(sample, t_ns=sample.t_ns - offset_ns), 0)
+
+    def _interrupt(self) -> None:
+        keys = [place.key for place in self._machines.places]
+        addresses = sorted({place.worker.address for place in self._machines.places})
+        self._machines.cluster.try_each(addresses, worker.interrupt, keys)
+
+
+def _shifted(times: TrialTimes, clock: MachineClock) -> TrialTimes:
+    """Return the moments of a trial as the clock of a machine shows them."""
+    end_ns = None if times.end_ns is None else times.end_ns + clock.offset_ns
+    return TrialTimes(times.start_ns + clock.offset_ns, times.window_ns + clock.offset_ns, end_ns)
+
+
+def _certificates(plan: Plan, machines: Machines) -> dict[str, Certificate]:
+    """Return what the proxies and the backends show, for the addresses of all their machines."""
+    shown: dict[str, Certificate] = {}
+    for role, speaks in (("proxy", plan.load.tls), ("backend", plan.has_backend_tls)):
+        places = machines.of(role)
+        if speaks and places:
+            shown[role] = certificates.issue([place.address for place in places])
+    return shown
+
+
+def _facts(machines: Machines, plan: Plan, number: int, mode: Mode, parts: Sequence[MachinePart]) -> RunFacts:
+    clients = [part.result for part in parts if part.role == "client"]
+    served = [part.result.counts.served for part in parts if part.result.counts.served is not None]
+    subjects = [part.result.counts.subject for part in parts if part.result.counts.subject is not None]
+    counted = merge.sum_subjects(subjects)
+    opener = run_summary.opener(plan)
+    ranges = [part.result.counts.port_range for part in parts if part.role == opener]
+    versions = {part.result.counts.version for part in parts if part.role == "proxy"}
+    return RunFacts(
+        plan,
+        number,
+        mode,
+        lab="cluster",
+        version=", ".join(sorted(versions)) or "-",
+        result=merge.merge_results(parts, ()),
+        totals=merge_totals([part.totals for part in clients if part.totals is not None]),
+        seconds=merge.merge_machine_seconds(part.seconds for part in clients),
+        port_range=min((high - low + 1 for low, high in ranges), default=0),
+        accepted=sum(each["accepted"] for each in served),
+        requests=sum(each["requests"] for each in served),
+        lost=sum(each["closed_first"] for each in served) if counted.lost is None else counted.lost,
+        counted=counted,
+    )

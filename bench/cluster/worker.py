@@ -1,0 +1,171 @@
+"""What runs within a Dask worker: places that hold a role for a run, and the parts of trials in them.
+
+A task holds the resource of its role for as long as the run renews its lease. Where the run, the scheduler or
+the network to it is gone, the lease ends: the place then ends its role, whatever Dask does meanwhile.
+"""
+
+import asyncio
+import os
+import pickle
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.cluster.part import Part, PartReport, PartRequest
+from bench.errors import LabError
+from bench.machine import describe
+from bench.machine.affinity import available_cores
+
+LEASE_S = 5.0
+"""Without a renewal for so long, a role ends: the run renews once a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDescription:
+    """What a worker knows of its machine."""
+
+    pid: int
+    machine_id: str
+    """The same for all workers that share a kernel, and thus its cores."""
+    namespace: str
+    """The same for all workers that share a network namespace."""
+    cores: tuple[int, ...]
+    addresses: dict[str, str]
+    """The IPv4 address, or else the IPv6 address, of each network interface that is up."""
+    machine: dict[str, Any]
+
+
+def describe_worker() -> WorkerDescription:
+    """Return what this process knows of its machine."""
+    return WorkerDescription(
+        pid=os.getpid(),
+        machine_id=describe.read_text(Path("/proc/sys/kernel/random/boot_id")) or socket.gethostname(),
+        namespace=_namespace(),
+        cores=tuple(sorted(available_cores())),
+        addresses=_addresses(),
+        machine=describe.describe(),
+    )
+
+
+def _namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/net")
+    except OSError:  # no Linux: a machine has one network
+        return "net"
+
+
+def _addresses() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for family in (socket.AF_INET6, socket.AF_INET):
+        for name, held in psutil.net_if_addrs().items():
+            own = [each.address for each in held if each.family == family and "%" not in each.address]
+            found |= {name: own[0]} if own else {}
+    return found
+
+
+class _Place:
+    """A role of a run on this worker. States: held, released."""
+
+    def __init__(self, key: str, topic: str, dask_worker: Any) -> None:
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"role {key}")
+        self.part: Part | None = None
+        self._key, self._topic, self._dask_worker = key, topic, dask_worker
+        self._renewed_s = time.monotonic()
+        self._is_released = threading.Event()
+        self.is_over = threading.Event()
+
+    def renew(self) -> None:
+        """Put the end of the lease off."""
+        self._renewed_s = time.monotonic()
+
+    def release(self) -> None:
+        """Have the role ended."""
+        self._is_released.set()
+
+    def hold(self) -> None:
+        """Wait until the place is released or its lease ends, and end what runs in it."""
+        try:
+            while not self._is_released.wait(0.5):
+                if time.monotonic() - self._renewed_s > LEASE_S:
+                    break
+        finally:
+            if self.part is not None:
+                self.part.interrupt()
+                self.part.close()
+            self.thread.shutdown(wait=False)
+            self.is_over.set()
+
+    def open(self, request: PartRequest) -> None:
+        """Open the part of a trial."""
+        self.part = Part(request, self.report)
+
+    def close(self) -> None:
+        """Close it."""
+        part, self.part = self.part, None
+        if part is not None:
+            part.close()
+
+    def report(self, report: PartReport | dict[str, Any]) -> None:
+        """Send a report to the run, by an event of Dask's."""
+        self._dask_worker.log_event(self._topic, pickle.dumps((self._key, report)))
+
+
+_places: dict[str, _Place] = {}
+
+
+def hold(key: str, topic: str) -> None:
+    """Hold the place `key` for a run, as the task of it; report the address of the worker once it is there."""
+    import distributed  # noqa: PLC0415 - half a second that only a worker needs
+
+    dask_worker = distributed.get_worker()
+    place = _places[key] = _Place(key, topic, dask_worker)
+    try:
+        place.report({"worker": dask_worker.address})
+        place.hold()
+    finally:
+        del _places[key]
+
+
+async def perform(key: str, method: str, *arguments: Any) -> Any:
+    """Call a method of the place `key`, or else of the part in it, on the thread of its own."""
+    place = _place(key)
+    target = place if hasattr(place, method) else place.part
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(place.thread, getattr(target, method), *arguments)
+
+
+def renew(keys: Sequence[str]) -> list[str]:
+    """Renew the lease of those of `keys` that are held here, and return them."""
+    held = [key for key in keys if key in _places]
+    for key in held:
+        _places[key].renew()
+    return held
+
+
+def interrupt(keys: Sequence[str]) -> None:
+    """End the window of those of `keys` that run here."""
+    for key in keys:
+        if key in _places and (part := _places[key].part) is not None:
+            part.interrupt()
+
+
+async def release(keys: Sequence[str]) -> None:
+    """End the roles of those of `keys` that are held here, and return once they have ended."""
+    held = [_places[key] for key in keys if key in _places]
+    for place in held:
+        place.release()
+    for place in held:
+        await asyncio.to_thread(place.is_over.wait, LEASE_S)
+
+
+def _place(key: str) -> _Place:
+    if key not in _places:
+        raise LabError(f"cluster: the worker has given up the place {key}: its run was not heard of")
+    return _places[key]
