@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.cluster.clock import ClockOffset
 from bench.cluster.part import PartResult
 from bench.experiment.trial_result import MeterReading, SaturationReading, TrialResult
 from bench.load.generator import Second, Totals, merge_seconds
@@ -21,21 +22,13 @@ _TICK_NS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class MachineClock:
-    """The monotonic clock of a machine less ours, and the most that this may be wrong by."""
-
-    offset_ns: int
-    error_ns: int
-
-
-@dataclass(frozen=True, slots=True)
 class MachinePart:
     """What one machine observed of a trial, in our clock."""
 
     name: str
     role: str
     result: PartResult
-    clock: MachineClock
+    clock: ClockOffset
 
 
 def in_our_clock(part: PartResult, offset_ns: int) -> PartResult:

@@ -63,7 +63,7 @@ def check(cluster: Cluster, counts: dict[str, int]) -> None:
         if offered < count:
             flag = f"--{'proxie' if role == 'proxy' else role}s {count}"
             raise LabError(
-                f"cluster: {flag} needs {count} of the resource {role}, and the {len(cluster.workers)} workers"
+                f"cluster: {flag} needs {count} of the resource {role}, and {len(cluster.workers)} workers"
                 f" offer {offered}; start more of them with `--resources {role}=1`, or ask for fewer"
             )
 

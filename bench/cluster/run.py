@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.cluster import placement
-from bench.cluster.connection import Cluster, connect
+from bench.cluster.connection import connect
 from bench.cluster.lease import Lease
-from bench.cluster.merge import MachineClock
 from bench.cluster.placement import Place
 from bench.cluster.trial import Machines, perform_trial
 from bench.experiment import run as single
@@ -33,7 +32,7 @@ def perform(plan: Plan, root: Path, progress: Progress, stopping: Stopping | Non
             placement.hold(cluster, plan, topic, reports) as places,
             Lease(cluster, _keys_on(places)) as lease,
         ):
-            machines = Machines(cluster, places, lease, _clocks(cluster, places), reports)
+            machines = Machines(cluster, places, lease, reports)
 
             def trial(planned: Plan, number: int, mode: Mode) -> Outcome[Trial]:
                 return perform_trial(machines, planned, number, mode, progress)
@@ -47,7 +46,3 @@ def _keys_on(places: list[Place]) -> dict[str, list[str]]:
     for place in places:
         found.setdefault(place.worker.address, []).append(place.key)
     return found
-
-
-def _clocks(cluster: Cluster, places: list[Place]) -> dict[str, MachineClock]:
-    return {place.worker.address: MachineClock(0, 0) for place in places}

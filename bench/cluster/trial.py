@@ -8,10 +8,11 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.cluster import merge, worker
+from bench.cluster import clock, merge, worker
+from bench.cluster.clock import ClockDrift, ClockOffset
 from bench.cluster.connection import Cluster
 from bench.cluster.lease import Lease
-from bench.cluster.merge import MachineClock, MachinePart
+from bench.cluster.merge import MachinePart
 from bench.cluster.part import PartReport, PartRequest, PartResult
 from bench.cluster.placement import Place
 from bench.errors import LabError
@@ -26,7 +27,7 @@ from bench.load.generator import merge_totals
 from bench.load.job import LoadJob, split
 from bench.plan.run_plan import Mode, Plan
 from bench.progress import Progress
-from bench.runs.record import Trial
+from bench.runs.record import Trial, TrialWarning
 from bench.subjects import certificates
 from bench.subjects.certificates import Certificate
 
@@ -42,17 +43,19 @@ class Machines:
     cluster: Cluster
     places: Sequence[Place]
     lease: Lease
-    clocks: Mapping[str, MachineClock]
-    """By the address of the worker."""
     reports: "queue.SimpleQueue[bytes]"
 
     def of(self, role: str) -> list[Place]:
         """Return the places of a role."""
         return [place for place in self.places if place.role == role]
 
-    def clock(self, place: Place) -> MachineClock:
-        """Return the clock of the machine of a place."""
-        return self.clocks[place.worker.address]
+    def measure_clocks(self) -> dict[str, ClockOffset]:
+        """Return the clock of each worker, by its address; LabError where one is too uncertain."""
+        addresses = sorted({place.worker.address for place in self.places})
+        offsets = clock.measure(self.cluster.call, addresses)
+        for address, offset in offsets.items():
+            clock.check_error(self.cluster.name_of(address), offset)
+        return offsets
 
 
 def perform_trial(
@@ -71,13 +74,16 @@ def perform_trial(
             trial.open()
             parts = trial.run()
             outcome = run_summary.outcome(_facts(machines, plan, number, mode, parts))
+            drifts = trial.drift_warnings()
         finally:
             trial.close()
     progress.phase("done")
     rows = tuple(merge.machine_trial(part) for part in parts)
     load_s = outcome.trial.warmup_s + outcome.trial.duration_s
     overhead_s = time.monotonic() - began_s - load_s
-    return replace(outcome, trial=replace(outcome.trial, machines=rows, overhead_s=overhead_s))
+    warnings = (*outcome.trial.warnings, *drifts)
+    done = replace(outcome.trial, machines=rows, overhead_s=overhead_s, warnings=warnings)
+    return replace(outcome, trial=done)
 
 
 class _ClusterTrial:
@@ -99,6 +105,7 @@ class _ClusterTrial:
         self._request = request
         self._progress = progress
         self._threads = threads
+        self._clocks: dict[str, ClockOffset] = {}
 
     def open(self) -> None:
         """Start backends, proxies and load workers, in this order; each kind on all its machines at once."""
@@ -114,11 +121,10 @@ class _ClusterTrial:
     def run(self) -> list[MachinePart]:
         """Let all parts go at one moment, and return what each observed, in our clock."""
         load, places = self._plan.load, self._machines.places
+        self._clocks = self._machines.measure_clocks()
         times = TrialTimes.after(time.monotonic_ns() + _HEAD_START_NS, load.warmup_s, load.duration_s)
         running = {
-            self._submit(
-                place, "run", _shifted(times, self._machines.clock(place)), load.total_timeout_s
-            ): place
+            self._submit(place, "run", _shifted(times, self._clock(place)), load.total_timeout_s): place
             for place in places
         }
         try:
@@ -127,10 +133,20 @@ class _ClusterTrial:
             self._interrupt()
         found = []
         for future, place in running.items():
-            clock = self._machines.clock(place)
-            result: PartResult = merge.in_our_clock(future.result(), clock.offset_ns)
-            found.append(MachinePart(place.name, place.role, result, clock))
+            offset = self._clock(place)
+            result: PartResult = merge.in_our_clock(future.result(), offset.offset_ns)
+            found.append(MachinePart(place.name, place.role, result, offset))
         return found
+
+    def drift_warnings(self) -> list[TrialWarning]:
+        """Return a warning for each clock that has moved against ours since the trial began."""
+        later = self._machines.measure_clocks()
+        drifts = {address: ClockDrift(first, later[address]) for address, first in self._clocks.items()}
+        found = [
+            clock.summarize_drift(self._machines.cluster.name_of(address), drift)
+            for address, drift in drifts.items()
+        ]
+        return [warning for warning in found if warning is not None]
 
     def close(self) -> None:
         """End every role of the trial."""
@@ -199,11 +215,14 @@ class _ClusterTrial:
             key, report = pickle.loads(self._machines.reports.get())
             if not isinstance(report, PartReport) or key not in places:
                 continue
-            offset_ns = self._machines.clock(places[key]).offset_ns
+            offset_ns = self._clock(places[key]).offset_ns
             for second in merge.seconds_in_our_clock(report.seconds, offset_ns):
                 self._progress.second(second)
             for sample in report.samples[-1:]:
                 self._progress.sample(replace(sample, t_ns=sample.t_ns - offset_ns), 0)
+
+    def _clock(self, place: Place) -> ClockOffset:
+        return self._clocks[place.worker.address]
 
     def _interrupt(self) -> None:
         keys = [place.key for place in self._machines.places]
@@ -211,10 +230,10 @@ class _ClusterTrial:
         self._machines.cluster.try_each(addresses, worker.interrupt, keys)
 
 
-def _shifted(times: TrialTimes, clock: MachineClock) -> TrialTimes:
+def _shifted(times: TrialTimes, offset: ClockOffset) -> TrialTimes:
     """Return the moments of a trial as the clock of a machine shows them."""
-    end_ns = None if times.end_ns is None else times.end_ns + clock.offset_ns
-    return TrialTimes(times.start_ns + clock.offset_ns, times.window_ns + clock.offset_ns, end_ns)
+    end_ns = None if times.end_ns is None else offset.to_remote(times.end_ns)
+    return TrialTimes(offset.to_remote(times.start_ns), offset.to_remote(times.window_ns), end_ns)
 
 
 def _certificates(plan: Plan, machines: Machines) -> dict[str, Certificate]:

@@ -121,7 +121,7 @@ _places: dict[str, _Place] = {}
 
 
 def hold(key: str, topic: str) -> None:
-    """Hold the place `key` for a run, as the task of it; report the address of the worker once it is there."""
+    """Hold the place `key` for a run, as its task; report the address of the worker once it is there."""
     import distributed  # noqa: PLC0415 - half a second that only a worker needs
 
     dask_worker = distributed.get_worker()

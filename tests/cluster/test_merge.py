@@ -1,0 +1,203 @@
+"""What the machines of a cluster observed becomes one trial: one clock, sums, the fullest machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bench.analysis.validity import Pressure
+from bench.cluster import merge
+from bench.cluster.clock import ClockOffset
+from bench.cluster.merge import MachinePart
+from bench.cluster.part import PartCounts, PartResult
+from bench.experiment.trial_result import MeterReading, SaturationReading, TrialResult
+from bench.load.generator import Second, Totals
+from bench.observe.host_observer import HostSample, Peaks
+from bench.observe.sampler import HostObservation
+from bench.observe.tcp_counters import Counters
+from bench.observe.time_wait import HostSockets
+from bench.subjects.subject import SubjectCounts
+
+AHEAD_NS = 200_000_000
+NO_ERRORS = {"connect": 0, "timeout": 0}
+START_NS, SECOND_NS = 1_000_000_000, 1_000_000_000
+EXACT = ClockOffset(0, 1000, 2000)
+
+
+def second(number: int, requests: int, start_ns: int = START_NS, latency_us: int = 500) -> Second:
+    begins_ns = start_ns + number * SECOND_NS
+    return Second(
+        second=number,
+        start_ns=begins_ns,
+        end_ns=begins_ns + SECOND_NS,
+        in_window=True,
+        ticks=(requests,),
+        requests=requests,
+        errors={"timeout": 1},
+        opened=2,
+        bytes=100,
+        late=0,
+        never_started=0,
+        latency_us={latency_us: requests},
+        service_us={},
+        connect_us={},
+    )
+
+
+def totals(requests: int, start_ns: int = START_NS) -> Totals:
+    return Totals(
+        interrupted=False,
+        first_connect_ns=start_ns,
+        window_start_ns=start_ns + SECOND_NS,
+        window_end_ns=start_ns + 3 * SECOND_NS,
+        drained_ns=start_ns + 3 * SECOND_NS,
+        requests_total=requests,
+        opened_total=2,
+        errors_total=NO_ERRORS,
+        requests=requests,
+        errors=NO_ERRORS,
+        opened=0,
+        bytes=0,
+        late=0,
+        never_started=0,
+    )
+
+
+def reading(
+    at_ns: int, role: str, cpu_s: float, *, waited_s: float = 0.0, idle_s: float = 0.0
+) -> MeterReading:
+    waits = (waited_s,) if role == "client" else ()
+    pressure = SaturationReading(at_ns, waits, idle_s if role == "client" else None, 0.0, None)
+    return MeterReading(at_ns, pressure, {role: cpu_s}, None, None)
+
+
+def machine(
+    name: str,
+    *,
+    opens: int | None = 10,
+    time_wait: int = 3,
+    ports_used: int = 5,
+    waited_s: float = 0.0,
+    idle_s: float = 1.0,
+    cpu_s: float = 0.5,
+    seconds: tuple[Second, ...] = (),
+    requests: int | None = None,
+    served: dict[str, int] | None = None,
+    subject: SubjectCounts | None = None,
+) -> MachinePart:
+    role = name.partition("-")[0]
+    seen = HostObservation(
+        role,
+        HostSockets(time_wait, 1, time_wait - 1, 0, ports_used),
+        None if opens is None else Counters(opens, opens, 0, 0, 0, time_wait),
+        Peaks(time_wait + 1, 20.0, 10.0),
+    )
+    result = TrialResult(
+        start_ns=START_NS,
+        first=reading(START_NS, role, 1.0),
+        last=reading(START_NS + 2 * SECOND_NS, role, 1.0 + cpu_s, waited_s=waited_s, idle_s=idle_s),
+        done=(),
+        samples=(HostSample(START_NS + 100_000_000, role, time_wait=time_wait, ports_used=ports_used),),
+        seen={role: seen},
+        notes=(),
+        observer_cpu_share=0.01,
+        interrupted=False,
+    )
+    counts = PartCounts("1", (32768, 60999), served, subject)
+    held = None if requests is None else totals(requests)
+    return MachinePart(name, role, PartResult(result, counts, held, seconds), EXACT)
+
+
+def test_every_moment_is_told_in_our_clock() -> None:
+    there = machine("client-1", requests=7, seconds=(second(0, 7),))
+    late = replace(
+        there.result, counts=replace(there.result.counts, subject=SubjectCounts(first_exhausted_ns=START_NS))
+    )
+    here = merge.in_our_clock(late, AHEAD_NS)
+    assert here.result.start_ns == START_NS - AHEAD_NS
+    assert here.result.first.moment_ns == START_NS - AHEAD_NS
+    assert here.result.last.reading.moment_ns == START_NS + 2 * SECOND_NS - AHEAD_NS
+    assert here.result.samples[0].t_ns == START_NS + 100_000_000 - AHEAD_NS
+    assert here.totals is not None
+    assert here.totals.window_end_ns == START_NS + 3 * SECOND_NS - AHEAD_NS
+    assert here.seconds[0].start_ns == START_NS - AHEAD_NS
+    assert here.counts.subject is not None
+    assert here.counts.subject.first_exhausted_ns == START_NS - AHEAD_NS
+
+
+def test_counts_of_the_machines_of_a_role_are_summed_and_ports_are_those_of_the_fullest() -> None:
+    parts = [machine("proxy-1", opens=10, ports_used=5), machine("proxy-2", opens=30, ports_used=9)]
+    seen = merge.merge_results(parts, ()).seen["proxy"]
+    assert seen.counters is not None
+    assert seen.counters.active_opens == 40
+    assert seen.sockets is not None
+    assert (seen.sockets.time_wait, seen.sockets.ports_used) == (6, 9)
+    assert seen.peaks == Peaks(8, 40.0, 20.0)
+
+
+def test_one_machine_without_counters_leaves_the_sum_unknown() -> None:
+    parts = [machine("proxy-1"), machine("proxy-2", opens=None)]
+    assert merge.merge_results(parts, ()).seen["proxy"].counters is None
+
+
+def test_a_role_without_a_machine_was_not_seen() -> None:
+    seen = merge.merge_results([machine("client-1", requests=1)], ()).seen["proxy"]
+    assert (seen.sockets, seen.counters) == (None, None)
+
+
+def test_cpu_is_summed_and_the_worst_machine_says_how_hard_it_was_on_the_clients() -> None:
+    parts = [
+        machine("client-1", requests=1, cpu_s=0.5, waited_s=0.1, idle_s=1.0),
+        machine("client-2", requests=1, cpu_s=0.25, waited_s=0.4, idle_s=0.2),
+        machine("proxy-1", cpu_s=1.5),
+    ]
+    merged = merge.merge_results(parts, ())
+    assert merged.spent_s("client") == pytest.approx(0.75)
+    assert merged.spent_s("proxy") == pytest.approx(1.5)
+    assert merged.pressure == Pressure(
+        run_queue_wait=pytest.approx(0.2), core_idle=pytest.approx(0.1), ksoftirqd_cpu=0.0, foreign_cpu=None
+    )
+
+
+def test_samples_of_several_machines_are_those_of_the_role_and_of_each() -> None:
+    parts = [machine("backend-1", time_wait=3), machine("backend-2", time_wait=4)]
+    rows = [(row.host, row.time_wait, row.ports_used) for row in merge.merge_samples(parts, START_NS)]
+    assert sorted(rows) == [("backend", 7, 5), ("backend-1", 3, 5), ("backend-2", 4, 5)]
+
+
+def test_a_single_machine_of_a_role_has_no_rows_of_its_own() -> None:
+    assert [row.host for row in merge.merge_samples([machine("proxy-1")], START_NS)] == ["proxy"]
+
+
+def test_seconds_of_all_machines_are_merged_without_loss() -> None:
+    first, other = (second(0, 3), second(1, 4)), (second(0, 5, latency_us=900), second(1, 6))
+    merged = merge.merge_machine_seconds([first, other])
+    assert [(each.second, each.requests, each.errors["timeout"], each.opened) for each in merged] == [
+        (0, 8, 2, 4),
+        (1, 10, 2, 4),
+    ]
+    assert merged[0].latency_us == {500: 3, 900: 5}
+    assert merged[1].latency_us == {500: 10}
+
+
+def test_what_one_proxy_does_not_count_is_not_known_of_all() -> None:
+    counted = SubjectCounts(opened=3, lost=1, errors={"refused": 2}, first_exhausted_ns=9)
+    other = SubjectCounts(opened=4, lost=None, errors={"refused": 1, "reset": 5})
+    assert merge.sum_subjects([counted, other]) == SubjectCounts(
+        opened=7, lost=None, errors={"refused": 3, "reset": 5}, first_exhausted_ns=9
+    )
+    assert merge.sum_subjects([]) == SubjectCounts()
+
+
+def test_a_machine_has_a_row_of_its_own() -> None:
+    row = merge.machine_trial(machine("backend-1", served={"accepted": 4, "requests": 90}))
+    assert (row.name, row.role, row.requests, row.accepted, row.port_range) == (
+        "backend-1",
+        "backend",
+        90,
+        4,
+        28232,
+    )
+    assert (row.time_wait_peak, row.time_wait_end, row.ports_used_peak, row.cpu_s) == (4, 3, 5, 0.5)
+    assert (row.clock_offset_ms, row.clock_error_ms) == (0.0, 0.001)
