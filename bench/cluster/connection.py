@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from bench.cluster import cluster_file
+from bench.cluster.certificates import CertificateFiles
 from bench.cluster.identity import Identity, identify
 from bench.errors import LabError
 
@@ -33,7 +34,7 @@ class WorkerFacts:
     resources: dict[str, float]
 
 
-class Cluster:
+class DaskCluster:
     """A scheduler with workers that run this very code. States: connected, closed."""
 
     def __init__(self, client: Any, scheduler: str) -> None:
@@ -90,7 +91,7 @@ class Cluster:
 
 
 @contextmanager
-def connect(scheduler: str, timeout_s: float = _CONNECT_TIMEOUT_S) -> Iterator[Cluster]:
+def connect(scheduler: str, timeout_s: float = _CONNECT_TIMEOUT_S) -> Iterator[DaskCluster]:
     """Connect to a scheduler, by its address or by the file that `bench cluster up` wrote, for a block.
 
     LabError where there is none, where it has no worker, or where a worker runs other code than this.
@@ -108,7 +109,7 @@ def connect(scheduler: str, timeout_s: float = _CONNECT_TIMEOUT_S) -> Iterator[C
             " `bench cluster up`, or with Dask's own commands"
         ) from error
     try:
-        cluster = Cluster(client, address)
+        cluster = DaskCluster(client, address)
         _check(cluster)
         yield cluster
     finally:
@@ -122,15 +123,10 @@ def _where(scheduler: str) -> tuple[str, Any]:
     if "://" in scheduler:
         return scheduler, None  # Dask's own configuration says which certificates
     held = cluster_file.read(Path(scheduler))
-    if held.ca is None:
+    if held.ca is None or held.certificate is None or held.key is None:
         return held.scheduler, None
-    security = distributed.Security(  # type: ignore[no-untyped-call]
-        tls_ca_file=str(held.ca),
-        tls_client_cert=str(held.certificate),
-        tls_client_key=str(held.key),
-        require_encryption=True,
-    )
-    return held.scheduler, security
+    files = CertificateFiles(held.ca, held.certificate, held.key)
+    return held.scheduler, distributed.Security(**files.security())  # type: ignore[no-untyped-call]
 
 
 def _workers(info: dict[str, Any]) -> Iterator[WorkerFacts]:
@@ -138,7 +134,7 @@ def _workers(info: dict[str, Any]) -> Iterator[WorkerFacts]:
         yield WorkerFacts(str(facts.get("name", address)), address, dict(facts.get("resources") or {}))
 
 
-def _check(cluster: Cluster) -> None:
+def _check(cluster: DaskCluster) -> None:
     """Raise LabError where a worker cannot take a role of ours."""
     if not cluster.workers:
         raise LabError(

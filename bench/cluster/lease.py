@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from bench.cluster import worker
-from bench.cluster.connection import Cluster
+from bench.cluster.connection import DaskCluster
 from bench.errors import BenchError
 
 _INTERVAL_S = 1.0
@@ -20,7 +20,7 @@ class Lease:
     Each worker is called on a thread of its own, so that one that is silent delays no other.
     """
 
-    def __init__(self, cluster: Cluster, keys_on: dict[str, list[str]]) -> None:
+    def __init__(self, cluster: DaskCluster, keys_on: dict[str, list[str]]) -> None:
         """Renew the places `keys_on`, by the address of their worker."""
         self._cluster = cluster
         self._keys_on = keys_on

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.cluster import worker
-from bench.cluster.connection import Cluster, WorkerFacts
+from bench.cluster.connection import DaskCluster, WorkerFacts
 from bench.cluster.worker import WorkerDescription
 from bench.errors import LabError
 from bench.machine import affinity
@@ -23,7 +23,7 @@ _ROLES = ("proxy", "backend", "client")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RolePlace:
     """One role on one worker."""
 
     key: str
@@ -56,7 +56,7 @@ def wanted(plan: Plan) -> dict[str, int]:
     }
 
 
-def check(cluster: Cluster, counts: dict[str, int]) -> None:
+def check(cluster: DaskCluster, counts: dict[str, int]) -> None:
     """Raise LabError where the workers do not offer the resources for so many places of each role."""
     for role, count in counts.items():
         offered = sum(int(each.resources.get(role, 0)) for each in cluster.workers)
@@ -70,8 +70,8 @@ def check(cluster: Cluster, counts: dict[str, int]) -> None:
 
 @contextmanager
 def hold(
-    cluster: Cluster, plan: Plan, topic: str, reports: "queue.SimpleQueue[Any]"
-) -> Iterator[list[Place]]:
+    cluster: DaskCluster, plan: Plan, topic: str, reports: "queue.SimpleQueue[Any]"
+) -> Iterator[list[RolePlace]]:
     """Hold the places of `plan` for a block; LabError where the scheduler finds no worker for one.
 
     `reports` receives what the places report under `topic`.
@@ -93,12 +93,18 @@ def hold(
         cluster.try_each(addresses, worker.release, list(held))
 
 
-def _offering(cluster: Cluster, role: str) -> list[WorkerFacts]:
+def _offering(cluster: DaskCluster, role: str) -> list[WorkerFacts]:
     return [each for each in cluster.workers if each.resources.get(role, 0) >= 1]
 
 
 def _place(
-    cluster: Cluster, role: str, key: str, *, topic: str, used: set[str], reports: "queue.SimpleQueue[Any]"
+    cluster: DaskCluster,
+    role: str,
+    key: str,
+    *,
+    topic: str,
+    used: set[str],
+    reports: "queue.SimpleQueue[Any]",
 ) -> tuple[Any, str]:
     """Have the scheduler place one role, on a worker without one as long as there is such; return where."""
     offering = _offering(cluster, role)
@@ -131,11 +137,11 @@ def _place(
 
 
 def _places(
-    cluster: Cluster,
+    cluster: DaskCluster,
     plan: Plan,
     held: dict[str, tuple[str, str, Any]],
     descriptions: dict[str, WorkerDescription],
-) -> list[Place]:
+) -> list[RolePlace]:
     facts = {each.address: each for each in cluster.workers}
     roles_on: dict[str, list[str]] = {}
     pids_on: dict[str, set[int]] = {}
@@ -149,7 +155,7 @@ def _places(
     for key, (role, address, _) in held.items():
         description = descriptions[address]
         places.append(
-            Place(
+            RolePlace(
                 key=key,
                 name=key.rpartition("-")[0],
                 role=role,

@@ -8,7 +8,7 @@ from typing import Any
 from bench.cluster import placement
 from bench.cluster.connection import connect
 from bench.cluster.lease import Lease
-from bench.cluster.placement import Place
+from bench.cluster.placement import RolePlace
 from bench.cluster.trial import Machines, perform_trial
 from bench.experiment import run as single
 from bench.experiment.stopping import Stopping
@@ -41,7 +41,7 @@ def perform(plan: Plan, root: Path, progress: Progress, stopping: Stopping | Non
             return single.record_run(plan, trial, root, progress, stopping, machines=records)
 
 
-def _keys_on(places: list[Place]) -> dict[str, list[str]]:
+def _keys_on(places: list[RolePlace]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for place in places:
         found.setdefault(place.worker.address, []).append(place.key)

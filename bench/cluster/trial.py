@@ -10,11 +10,11 @@ from typing import Any
 
 from bench.cluster import clock, merge, worker
 from bench.cluster.clock import ClockDrift, ClockOffset
-from bench.cluster.connection import Cluster
+from bench.cluster.connection import DaskCluster
 from bench.cluster.lease import Lease
 from bench.cluster.merge import MachinePart
 from bench.cluster.part import PartReport, PartRequest, PartResult
-from bench.cluster.placement import Place
+from bench.cluster.placement import RolePlace
 from bench.errors import LabError
 from bench.experiment import run as single
 from bench.experiment import run_summary
@@ -40,12 +40,12 @@ _POLL_S = 0.1
 class Machines:
     """The places of a run, and how they are reached."""
 
-    cluster: Cluster
-    places: Sequence[Place]
+    cluster: DaskCluster
+    places: Sequence[RolePlace]
     lease: Lease
     reports: "queue.SimpleQueue[bytes]"
 
-    def of(self, role: str) -> list[Place]:
+    def of(self, role: str) -> list[RolePlace]:
         """Return the places of a role."""
         return [place for place in self.places if place.role == role]
 
@@ -176,24 +176,24 @@ class _ClusterTrial:
         own = {place.key: jobs[at :: len(clients)] for at, place in enumerate(clients)}
         self._each(clients, "start_clients", lambda place: [job, own[place.key]])
 
-    def _part_request(self, place: Place) -> PartRequest:
+    def _part_request(self, place: RolePlace) -> PartRequest:
         return PartRequest(
             place.name, place.role, place.address, self._request, place.cores, place.is_shared, place.ours
         )
 
-    def _submit(self, place: Place, method: str, *arguments: Any) -> "Future[Any]":
+    def _submit(self, place: RolePlace, method: str, *arguments: Any) -> "Future[Any]":
         cluster, address = self._machines.cluster, place.worker.address
         return self._threads.submit(cluster.call, address, worker.perform, place.key, method, *arguments)
 
     def _each(
-        self, places: Sequence[Place], method: str, arguments: Callable[[Place], Sequence[Any]]
+        self, places: Sequence[RolePlace], method: str, arguments: Callable[[RolePlace], Sequence[Any]]
     ) -> list[Any]:
         """Call a method of several parts at once and return what each returns; the first error is raised."""
         futures = [self._submit(place, method, *arguments(place)) for place in places]
         wait(futures, return_when=FIRST_EXCEPTION)
         return [future.result() for future in futures]
 
-    def _watch(self, running: Mapping["Future[Any]", Place], times: TrialTimes) -> None:
+    def _watch(self, running: Mapping["Future[Any]", RolePlace], times: TrialTimes) -> None:
         """Show what the parts report until all are over; LabError where one is lost."""
         phases = [(times.start_ns, "warm-up"), (times.window_ns, "window")]
         phases += [] if times.end_ns is None else [(times.end_ns, "drain")]
@@ -221,7 +221,7 @@ class _ClusterTrial:
             for sample in report.samples[-1:]:
                 self._progress.sample(replace(sample, t_ns=sample.t_ns - offset_ns), 0)
 
-    def _clock(self, place: Place) -> ClockOffset:
+    def _clock(self, place: RolePlace) -> ClockOffset:
         return self._clocks[place.worker.address]
 
     def _interrupt(self) -> None:

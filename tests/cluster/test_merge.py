@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from bench.analysis.validity import Pressure
 from bench.cluster import merge
 from bench.cluster.clock import ClockOffset
 from bench.cluster.merge import MachinePart
@@ -155,9 +154,8 @@ def test_cpu_is_summed_and_the_worst_machine_says_how_hard_it_was_on_the_clients
     merged = merge.merge_results(parts, ())
     assert merged.spent_s("client") == pytest.approx(0.75)
     assert merged.spent_s("proxy") == pytest.approx(1.5)
-    assert merged.pressure == Pressure(
-        run_queue_wait=pytest.approx(0.2), core_idle=pytest.approx(0.1), ksoftirqd_cpu=0.0, foreign_cpu=None
-    )
+    assert merged.pressure.run_queue_wait == pytest.approx(0.2)
+    assert merged.pressure.core_idle == pytest.approx(0.1)
 
 
 def test_samples_of_several_machines_are_those_of_the_role_and_of_each() -> None:

@@ -1,0 +1,42 @@
+"""A plan's trials on several machines, which are network namespaces with a Dask worker each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import bench_process
+from tests.cluster.clusters import RunningCluster
+
+QUICK = ("--trials", "1", "--warmup", "0.2", "--duration", "0.8", "--connections", "16")
+
+
+def trials(cluster: RunningCluster, folder: Path, *flags: str) -> list[dict[str, Any]]:
+    """Return the trials of `bench run` on the cluster, that of short first."""
+    where = ("--lab", "cluster", "--scheduler", cluster.path, "--data-interface", "data")
+    return bench_process.trials(*where, *QUICK, *flags, root=folder)
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        ((), ["backend-1", "client-1", "proxy-1"]),
+        (("--clients", "2"), ["backend-1", "client-1", "client-2", "proxy-1"]),
+        (("--backends", "2", "--subject", "asyncio"), ["backend-1", "backend-2", "client-1", "proxy-1"]),
+    ],
+)
+def test_every_connection_of_every_hop_is_counted(
+    cluster: RunningCluster, tmp_path: Path, flags: tuple[str, ...], names: list[str]
+) -> None:
+    for trial in trials(cluster, tmp_path, "--mode", "both", *flags):
+        rows = {row["name"]: row for row in trial["machines"]}
+        assert sorted(rows) == names
+        opened = trial["upstream"]["connections_opened"]
+        assert set(trial["upstream"]["witnesses"].values()) == {opened}
+        accepted = sum(row["accepted"] for row in rows.values() if row["role"] == "backend")
+        assert opened == accepted == trial["upstream"]["connections_needed"]
+        at_the_front = sum(row["opened"] for row in rows.values() if row["role"] == "client")
+        assert at_the_front == rows["proxy-1"]["accepted"]
+        assert bench_process.codes(trial) == set()
