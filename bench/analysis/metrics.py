@@ -90,6 +90,7 @@ WATCHED: tuple[Metric, ...] = (
     Metric("closed_there_per_s", "1/s", "less"),
     Metric("reset_here_per_s", "1/s", "less"),
     Metric("reset_there_per_s", "1/s", "less"),
+    Metric("reset_after_fin_per_s", "1/s", "less"),
     Metric("failed_opens_per_s", "1/s", "less"),
     Metric("resets_per_s", "1/s", "less"),
     Metric("listen_overflows_per_s", "1/s", "less"),

@@ -54,6 +54,8 @@ class WatchTrial(TrialRecord):
     closed_there_per_s: float | None = None
     reset_here_per_s: float | None = None
     reset_there_per_s: float | None = None
+    reset_after_fin_per_s: float | None = None
+    """Ended by a FIN of the peer, which an RST of the peer followed; older recordings have none."""
     failed_opens_per_s: float | None = None
     established: float | None = None
     """The mean over the intervals."""

@@ -143,6 +143,19 @@ def address_numbers(words: NDArray[np.uint32], is_v4: Mask) -> U64:
     return numbers
 
 
+def tuple_numbers(
+    local: NDArray[np.uint32],
+    local_port: NDArray[np.uint16],
+    remote: NDArray[np.uint32],
+    remote_port: NDArray[np.uint16],
+) -> U64:
+    """Return the hash that `SocketColumns.tuples` has, of addresses as sock_diag.address_words gives them."""
+    is_v4 = np.zeros(len(local), np.bool_)
+    return _hash_tuples(
+        address_numbers(local, is_v4), local_port, address_numbers(remote, is_v4), remote_port
+    )
+
+
 def is_loopback(addresses: U64) -> Mask:
     """Return which addresses are of 127.0.0.0/8 (RFC 1122, section 3.2.1.3) or ::1."""
     first = addresses.astype(np.uint32)[:, None].view(np.uint8)[:, 0]

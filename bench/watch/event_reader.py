@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.watch import ring_buffer
-from bench.watch.events import ConnectionLedger
+from bench.watch.events import ConnectionLedger, IdleTimes
 from bench.watch.model import HopFlow, PeerHop
 from bench.watch.socket_events import STATE_FILTER, Rows, SocketEvents
 from bench.watch.strangers import Strangers
@@ -92,8 +92,11 @@ class EventReader:
             raise
         self._thread.start()
 
-    def take(self) -> EventsTaken:
-        """Return what happened since the last call, up to this moment."""
+    def take(self, idle_times: IdleTimes | None = None) -> EventsTaken:
+        """Return what happened since the last call, up to this moment.
+
+        `idle_times` says how long connections had been idle that an RST of the peer ended.
+        """
         until_ns = time.monotonic_ns()
         if self._resume_at is None:
             time.sleep(_SETTLE_S)
@@ -101,7 +104,7 @@ class EventReader:
             cost_s = self._cost_s
             if self._resume_at is None:
                 self._attempt(lambda: self._drain(until_ns))
-            taken = EventsTaken(self._ledger.take(), self._is_whole, self._reason, cost_s)
+            taken = EventsTaken(self._ledger.take(idle_times), self._is_whole, self._reason, cost_s)
             self._ledger.listening = self._selection.listening()
             self._is_whole, self._cost_s = self._resume_at is None, 0.0
             self._reason = None if self._is_whole else self._reason

@@ -8,17 +8,19 @@
     SYN_SENT -> ESTABLISHED      this host opened it
     SYN_RECV -> ESTABLISHED      the peer did
 
-What comes after the first FIN changes nothing any more. Source: RFC 9293, section 3.3.2.
+What comes after the first FIN changes nothing of that (RFC 9293, section 3.3.2). An RST behind the peer's FIN
+is counted beside it: half_closed.py.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.observe.sock_diag import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, SYN_RECV, SYN_SENT
+from bench.watch.half_closed import Endings, HalfClosed, tuples_of
 from bench.watch.hop_numbers import STRANGE, HopNumbers
 from bench.watch.model import HopFlow, PeerHop
 from bench.watch.open_sockets import UNKNOWN, OpenSockets
@@ -30,9 +32,15 @@ CLOSE = 7
 _RESET_WITHIN_NS = 5_000_000
 """A reset and its RST are some microseconds apart; a read may come between them."""
 _MOST_LIFETIMES = 200_000
-"""Of one interval, of all hops: what they are drawn from takes some MiB at the most."""
-_LIFETIMES = 64
+"""Of one interval, of all hops: what they are drawn from takes some MiB at the most. So many resets, too."""
+_SAMPLE = 64
 """Of one hop: what HopFlow holds."""
+
+IdleTimes = Callable[[NDArray[np.uint64], NDArray[np.int64]], NDArray[np.float64]]
+"""Returns how long connections (columns.tuple_numbers) had been idle at some time in ns.
+
+In seconds; NaN where that is not known.
+"""
 
 
 class FlowCount(IntEnum):
@@ -45,6 +53,7 @@ class FlowCount(IntEnum):
     RESET_THERE = 4
     ENDED_UNKNOWN = 5
     FAILED_OPENS = 6
+    RESET_AFTER_FIN = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +78,11 @@ class ConnectionLedger:
         """Local ports that are listened on: a connection that opened unseen came in if it has one of them."""
         self._numbers = HopNumbers()
         self._open = OpenSockets()
+        self._half_closed = HalfClosed()
         self._waiting: Rows = np.empty(0, ROW)
         self._counts = np.zeros((0, len(FlowCount)), np.int64)
         self._lifetimes: list[tuple[NDArray[np.int32], NDArray[np.int64]]] = []
+        self._resets: list[Endings] = []
 
     def __len__(self) -> int:
         """Return how many connections are known to be open."""
@@ -87,15 +98,19 @@ class ConnectionLedger:
         self._waiting = np.concatenate((due[is_open_question], late))
         self._settle(due[~is_open_question], how[~is_open_question])
 
-    def take(self) -> dict[PeerHop, HopFlow]:
-        """Return what happened on each hop since the last call."""
+    def take(self, idle_times: IdleTimes | None = None) -> dict[PeerHop, HopFlow]:
+        """Return what happened on each hop since the last call.
+
+        `idle_times` says how long connections had been idle that an RST of the peer ended.
+        """
         busy = np.flatnonzero(self._counts.any(axis=1))
-        lifetimes = self._sampled_lifetimes()
+        lifetimes, idle = self._sampled_lifetimes(), self._sampled_idle(idle_times)
         flows = {}
         for number in busy[busy != STRANGE].tolist():
-            lived = lifetimes.get(number, ())
-            flows[self._numbers.hops[number]] = hop_flow(self._counts[number].tolist(), lived)
+            flow = hop_flow(self._counts[number].tolist(), lifetimes.get(number, ()))
+            flows[self._numbers.hops[number]] = replace(flow, idle_before_reset_s=idle.get(number, ()))
         self._lifetimes.clear()
+        self._resets.clear()
         self._counts[:] = 0
         self._forget_idle_hops(busy)
         return flows
@@ -108,11 +123,27 @@ class ConnectionLedger:
             (rows["new"] == ESTABLISHED) | ((rows["old"] == SYN_SENT) & (rows["new"] == CLOSE))
         )
         life = step | born | (how != UNKNOWN)
+        hop = np.full(len(rows), UNKNOWN, np.int32)
         if life.any():
-            self._follow(rows[life], born[life], how[life])
+            hop[life] = self._follow(rows[life], born[life], how[life])
+        if len(rows):
+            self._note_resets(rows, hop, how)
 
-    def _follow(self, rows: Rows, born: NDArray[np.bool_], how: NDArray[np.int64]) -> None:
-        """Join the ends of connections to their beginnings, among these rows or in the table."""
+    def _note_resets(self, rows: Rows, hop: NDArray[np.int32], how: NDArray[np.int64]) -> None:
+        """Count what an RST of the peer has followed, and keep what it has ended."""
+        is_fin, is_reset = how == FlowCount.CLOSED_THERE, how == FlowCount.RESET_THERE
+        behind = self._half_closed.follow(rows, np.where(is_fin, hop, np.int32(UNKNOWN)))
+        if len(behind.hop):
+            self._add(behind.hop, np.full(len(behind.hop), np.int64(FlowCount.RESET_AFTER_FIN)))
+        if sum(len(each.hop) for each in self._resets) < _MOST_LIFETIMES:
+            ended = rows[is_reset]
+            self._resets += [behind, Endings(hop[is_reset], ended["time_ns"], tuples_of(ended))]
+
+    def _follow(self, rows: Rows, born: NDArray[np.bool_], how: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Join the ends of connections to their beginnings, among these rows or in the table.
+
+        Return the hop of each row that begins or ends one.
+        """
         socket, time_ns = rows["socket"], rows["time_ns"]
         is_first = np.append(True, socket[1:] != socket[:-1])
         is_last = np.append(is_first[1:], True)
@@ -130,6 +161,7 @@ class ConnectionLedger:
         self._end(_Ends(hop[ended], how[ended], lifetime))
         stays = opens & is_last
         self._open.add(socket[stays], time_ns[stays], hop[stays])
+        return hop
 
     def _born(
         self, rows: Rows, born: NDArray[np.bool_], is_first: NDArray[np.bool_], is_last: NDArray[np.bool_]
@@ -176,11 +208,17 @@ class ConnectionLedger:
         if not self._lifetimes:
             return {}
         hop = np.concatenate([hop for hop, _ in self._lifetimes])
-        lived = np.concatenate([lived for _, lived in self._lifetimes]) / 1e9
-        order = np.argsort(hop, kind="stable")
-        numbers, first = np.unique(hop[order], return_index=True)
-        parts = np.split(lived[order], first[1:])
-        return {number: _spread(part) for number, part in zip(numbers.tolist(), parts, strict=True)}
+        return _by_hop(hop, np.concatenate([lived for _, lived in self._lifetimes]) / 1e9)
+
+    def _sampled_idle(self, idle_times: IdleTimes | None) -> dict[int, tuple[float, ...]]:
+        """Return of each hop up to 64 times for which connections had been idle that an RST ended."""
+        if idle_times is None or not any(len(each.hop) for each in self._resets):
+            return {}
+        hop = np.concatenate([each.hop for each in self._resets])
+        tuples = np.concatenate([each.tuples for each in self._resets])
+        idle_s = idle_times(tuples, np.concatenate([each.time_ns for each in self._resets]))
+        is_known = ~np.isnan(idle_s)
+        return _by_hop(hop[is_known], np.round(idle_s[is_known], 3))
 
     def _forget_idle_hops(self, busy: NDArray[np.intp]) -> None:
         """Make room for other hops where many were seen that have no connection any more."""
@@ -188,13 +226,15 @@ class ConnectionLedger:
             return
         used = np.zeros(len(self._numbers), np.bool_)
         used[busy] = used[self._open.numbers] = True
-        self._open.renumber(self._numbers.keep(used))
+        numbers = self._numbers.keep(used)
+        self._open.renumber(numbers)
+        self._half_closed.renumber(used, numbers)
         self._counts = np.zeros((len(self._numbers), len(FlowCount)), np.int64)
 
 
 def hop_flow(counts: Sequence[int], lifetimes_s: tuple[float, ...]) -> HopFlow:
     """Return the flow of a hop from its counts, which are in the order of `FlowCount`."""
-    opened, closed_here, closed_there, reset_here, reset_there, ended_unknown, failed_opens = counts
+    (opened, closed_here, closed_there, reset_here, reset_there, ended_unknown, failed_opens, behind) = counts
     return HopFlow(
         opened,
         closed_here,
@@ -203,13 +243,24 @@ def hop_flow(counts: Sequence[int], lifetimes_s: tuple[float, ...]) -> HopFlow:
         reset_there,
         ended_unknown,
         failed_opens,
+        reset_after_fin=behind,
         lifetimes_s=lifetimes_s,
     )
 
 
+def _by_hop(hop: NDArray[np.int32], values: NDArray[np.float64]) -> dict[int, tuple[float, ...]]:
+    """Return some of the values of each hop."""
+    if not len(hop):
+        return {}
+    order = np.argsort(hop, kind="stable")
+    numbers, first = np.unique(hop[order], return_index=True)
+    parts = np.split(values[order], first[1:])
+    return {number: _spread(part) for number, part in zip(numbers.tolist(), parts, strict=True)}
+
+
 def _spread(values: NDArray[np.float64]) -> tuple[float, ...]:
     """Return what HopFlow holds of them: evenly spaced ones."""
-    at = np.linspace(0, len(values) - 1, min(_LIFETIMES, len(values)))
+    at = np.linspace(0, len(values) - 1, min(_SAMPLE, len(values)))
     return tuple(values[at.astype(np.intp)].tolist())
 
 

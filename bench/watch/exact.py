@@ -9,9 +9,13 @@ from collections import defaultdict
 from dataclasses import astuple, dataclass, replace
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.watch.columns import U64
 from bench.watch.counters import NamespaceCounters
 from bench.watch.event_reader import EventReader
-from bench.watch.events import FlowCount, hop_flow
+from bench.watch.events import FlowCount, IdleTimes, hop_flow
 from bench.watch.model import (
     OTHER_PEERS,
     HopFlow,
@@ -33,7 +37,7 @@ _OLD_S = 3.0
 """From this age on it is said that sockets are not listed at each look."""
 MOST_HOPS = 1000
 """Hops that only events saw and that are told apart, as many as of those that dumps see."""
-_LIFETIMES = 64
+_SAMPLE = 64
 
 
 class DumpingWatch(Protocol):
@@ -43,6 +47,9 @@ class DumpingWatch(Protocol):
 
     def snapshot(self) -> Snapshot:
         """Return the interval since the last call."""
+
+    def idle_times(self, tuples: U64, at_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return how long connections had been idle at some time, in seconds; NaN where no dump told."""
 
     def close(self) -> None:
         """Close what was opened."""
@@ -79,7 +86,7 @@ class ExactWatch:
         if self._events is None:
             sampled = self._sampled.snapshot()
             return replace(sampled, notes=(*sampled.notes, f"sampled only, not exact: {self.reason}"))
-        interval = self._events.take()
+        interval = self._events.take(self._sampled.idle_times)
         is_late = self._dumped is not None and self._dumped_s < interval.began_s
         dumped = self._dump(interval)
         of_dumps = [note for note in dumped.notes if not (interval.is_whole and is_of_dumps(note))]
@@ -152,11 +159,11 @@ class _Events:
         self.begun_s = self._looked_s = time.monotonic()
         self.learn, self.of_scope = self._of.learn, self._of.of_scope
 
-    def take(self) -> _Interval:
-        """Return the interval since the last call, or since the start."""
+    def take(self, idle_times: IdleTimes) -> _Interval:
+        """Return the interval since the last call, or since the start; see EventReader.take()."""
         before_s = time.thread_time()
         self._of.refresh()
-        taken = self._reader.take()
+        taken = self._reader.take(idle_times)
         counted, ended_s = self._counters.read(), time.monotonic()
         notes = [note for note in (taken.reason, self._of.doubt(taken.flows)) if note is not None]
         interval = _Interval(
@@ -196,8 +203,6 @@ def joined(sampled: tuple[HopSnapshot, ...], flows: dict[PeerHop, HopFlow]) -> t
     found = []
     for each in sampled:
         flow = HopFlow() if each.is_unattributed else exact.pop(each.hop, HopFlow())
-        # What no event tells is from dumps: how long a connection had been idle.
-        flow = replace(flow, idle_before_reset_s=each.flow.idle_before_reset_s)
         found.append(replace(each, flow=flow))
     return (*found, *(HopSnapshot(hop, flow, HopState()) for hop, flow in exact.items()))
 
@@ -209,9 +214,14 @@ def _gathering(hop: PeerHop, seen: set[PeerHop]) -> PeerHop:
 
 
 def _sum(flows: list[HopFlow]) -> HopFlow:
-    """Return what happened on several hops together; their lifetimes are drawn evenly from all."""
+    """Return what happened on several hops together; their samples are drawn evenly from all."""
     if len(flows) == 1:
         return flows[0]
     columns = zip(*(astuple(flow)[: len(FlowCount)] for flow in flows), strict=True)
-    lived = [each for flow in flows for each in flow.lifetimes_s]
-    return hop_flow([sum(column) for column in columns], tuple(lived[:: -(-len(lived) // _LIFETIMES) or 1]))
+    idle_s = _thinned([each for flow in flows for each in flow.idle_before_reset_s])
+    lived = _thinned([each for flow in flows for each in flow.lifetimes_s])
+    return replace(hop_flow([sum(column) for column in columns], lived), idle_before_reset_s=idle_s)
+
+
+def _thinned(values: list[float]) -> tuple[float, ...]:
+    return tuple(values[:: -(-len(values) // _SAMPLE) or 1])

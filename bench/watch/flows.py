@@ -30,6 +30,7 @@ _COUNTED = (
     "reset_there",
     "ended_unknown",
     "failed_opens",
+    "reset_after_fin",
 )
 _COUNTS = attrgetter(*_COUNTED)
 
@@ -57,6 +58,7 @@ def total(flows: Iterable[HopFlow]) -> HopFlow:
         reset_there=sums["reset_there"],
         ended_unknown=sums["ended_unknown"],
         failed_opens=sums["failed_opens"],
+        reset_after_fin=sums["reset_after_fin"],
         lifetimes_s=tuple(chain.from_iterable(flow.lifetimes_s for flow in some)),
         idle_before_reset_s=tuple(chain.from_iterable(flow.idle_before_reset_s for flow in some)),
     )

@@ -63,10 +63,18 @@ class HopFlow:
     """Gone, and nothing shows how."""
     failed_opens: int = 0
     """Never came to ESTABLISHED: refused, timed out, or no port was free."""
+    reset_after_fin: int = 0
+    """Of those that the peer's FIN ended, now or before: an RST of the peer came behind it.
+
+    It answers what the peer did not read any more: of an outgoing hop a request that is lost, or a goodbye.
+    """
     lifetimes_s: tuple[float, ...] = ()
     """How long connections lived that ended within the interval: a sample, 64 at the most."""
     idle_before_reset_s: tuple[float, ...] = ()
-    """How long connections had been idle when a reset ended them: a sample, 64 at the most."""
+    """How long connections had been idle when an RST of the peer ended them, or the FIN that one came behind.
+
+    A sample, 64 at the most, of those that a dump saw idle for at least half of that time.
+    """
 
     @property
     def ended(self) -> int:

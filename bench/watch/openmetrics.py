@@ -47,6 +47,7 @@ class WatchMetrics(Collector):
         self._opened: Counter[Labels] = Counter()
         self._ended: Counter[Labels] = Counter()
         self._failed: Counter[Labels] = Counter()
+        self._reset_after_fin: Counter[Labels] = Counter()
         self._host: Counter[str] = Counter()
         self._requests: Counter[Labels] = Counter()
         self._failed_requests: Counter[Labels] = Counter()
@@ -80,6 +81,7 @@ class WatchMetrics(Collector):
         labels = _labels(each.hop)
         self._opened[labels] += each.flow.opened
         self._failed[labels] += each.flow.failed_opens
+        self._reset_after_fin[labels] += each.flow.reset_after_fin
         for name, how in _ENDS.items():
             if count := getattr(each.flow, name):
                 self._ended[(*labels, *how)] += count
@@ -97,6 +99,11 @@ class WatchMetrics(Collector):
         yield _counter(name, text, (*_HOP, "by", "how"), self._ended)
         name, text = "bench_watch_failed_opens", "Connections that never came to ESTABLISHED."
         yield _counter(name, text, _HOP, self._failed)
+        name, text = (
+            "bench_watch_reset_after_fin",
+            "Connections on which an RST of the peer came behind its FIN.",
+        )
+        yield _counter(name, text, _HOP, self._reset_after_fin)
         hops = () if self._last is None else self._last.hops
         for key, help_text in _GAUGES.items():
             gauge = GaugeMetricFamily(f"bench_watch_{key}", help_text, labels=_HOP)

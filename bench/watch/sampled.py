@@ -28,12 +28,13 @@ from bench.observe.tcp_info import decode_info
 from bench.watch import sampled_notes
 from bench.watch.allowance import Allowance
 from bench.watch.attribution import Attribution
-from bench.watch.columns import backlogs, matches, socket_columns
+from bench.watch.columns import U64, backlogs, matches, socket_columns
 from bench.watch.counters import NamespaceCounters, Reading
 from bench.watch.difference import difference
 from bench.watch.dump import Connections, Dump
 from bench.watch.dump_reader import KnownPorts, read_dump
 from bench.watch.hops import HopInterval, hop_snapshots
+from bench.watch.idle_table import IdleTable
 from bench.watch.model import Snapshot, Source
 from bench.watch.reconciliation import Reconciliation
 from bench.watch.scope import Scope
@@ -75,6 +76,7 @@ class SampledWatch:
         self._reconciliation = Reconciliation()
         self._whose = Attribution(scope)
         self._reading_processes, self._asking_idle = Allowance(_BESIDE_SHARE), Allowance(_BESIDE_SHARE)
+        self._idle = IdleTable()
         self._before: Dump | None = None
         self._known.port_range = self._counters.read().state.port_range
         started_s = time.thread_time()
@@ -139,6 +141,10 @@ class SampledWatch:
             cost_s=cost_s,
         )
 
+    def idle_times(self, tuples: U64, at_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return how long connections had been idle at some time, in seconds; NaN where no look told."""
+        return self._idle.at(tuples, at_ns / 1e6)
+
     def close(self) -> None:
         """Close the sockets and files that hold the namespace, but not the scope."""
         self._diag.close()
@@ -200,6 +206,7 @@ class SampledWatch:
                     idle_ms[at[is_known]] = info.idle_ms[is_known]
                     counts = is_known & (info.data_sent > 0)
                     data_sent[at[counts]] = info.data_sent[counts]
+            self._idle = IdleTable(connections.tuples, idle_ms, _now_ms())
         return idle_ms, data_sent, ()
 
 

@@ -60,7 +60,8 @@ ROW = np.dtype(
 """One event: `socket` is the kernel's address of it, `thread` who ran when it happened (any, but where a
 socket comes to SYN_SENT); addresses are those of `sock_diag.address_words`.
 
-Only a row of RowKind.STATE has states, ports and addresses. A port of a failed bind is 0.
+Only a row of RowKind.STATE has states and addresses, and only that and one of RowKind.RECEIVED_RESET has
+ports. A port of a failed bind is 0.
 """
 Rows = NDArray[np.void]
 """Rows of type ROW."""
@@ -77,7 +78,11 @@ _STATE_FIELDS = {
     "saddr_v6": "words",
     "daddr_v6": "words",
 }
-_RESET_FIELDS = {"skaddr": "u"}
+_PORTS = {"sport": "u", "dport": "u"}
+_RESET_FIELDS = {
+    RowKind.SENT_RESET: {"skaddr": "u"},
+    RowKind.RECEIVED_RESET: {"skaddr": "u"} | _PORTS,
+}
 _LOOPBACK, _LOOPBACK_6 = address_words("127.0.0.1"), address_words("::1")
 _FIRST_BYTE = np.frombuffer(b"\xff\0\0\0", np.uint32)[0]
 
@@ -132,7 +137,7 @@ class SocketEvents:
         found = []
         for kind, name in ((RowKind.SENT_RESET, SENT_EVENT), (RowKind.RECEIVED_RESET, RECEIVED_EVENT)):
             with contextlib.suppress(TracingError):
-                found.append((kind, SocketEvent.of(tracefs, name, _RESET_FIELDS)))
+                found.append((kind, SocketEvent.of(tracefs, name, _RESET_FIELDS[kind])))
         return cls(SocketEvent.of(tracefs, STATE_EVENT, _STATE_FIELDS), tuple(found))
 
     def enable(self, instance: TraceInstance, state_filter: str = STATE_FILTER) -> None:
@@ -172,4 +177,6 @@ def _reset_rows(flat: NDArray[np.uint8], records: Records, kind: RowKind, event:
     found, times = event.records(flat, records)
     rows = np.zeros(len(found), ROW)
     rows["time_ns"], rows["kind"], rows["socket"] = times, kind, found["skaddr"]
+    if kind is RowKind.RECEIVED_RESET:
+        rows["local_port"], rows["remote_port"] = found["sport"], found["dport"]
     return rows

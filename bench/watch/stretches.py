@@ -76,6 +76,7 @@ def _of_hop(
         closed_there_per_s=_rate(flow.closed_there, seconds),
         reset_here_per_s=_rate(flow.reset_here, seconds),
         reset_there_per_s=_rate(flow.reset_there, seconds),
+        reset_after_fin_per_s=_rate(flow.reset_after_fin, seconds),
         failed_opens_per_s=_rate(flow.failed_opens, seconds),
         established=statistics.mean(state.established for state in states),
         close_wait=max(state.close_wait for state in states),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 from collections.abc import Iterator
@@ -86,6 +87,15 @@ class Traffic:
             first.close()
             _await_reset(second)
 
+    def lose(self, count: int, request: bytes = b"late") -> None:
+        """Open `count` connections; the server closes each, and what the client sends then meets an RST."""
+        for _ in range(count):
+            near, far = self.connect()
+            far.close()
+            near.sendall(request)
+            await_end(near)
+            near.close()
+
     def refuse(self, count: int) -> int:
         """Let `count` connections fail where nobody listens; return the port."""
         with socket.socket(self.listener.family) as bound:
@@ -105,6 +115,13 @@ def _await_reset(second: socket.socket) -> None:
     with pytest.raises(ConnectionResetError):
         second.recv(1)
     second.close()
+
+
+def await_end(near: socket.socket) -> None:
+    """Wait until a connection is over in both directions: by an RST behind the FIN of its peer."""
+    poll = select.poll()
+    poll.register(near, 0)
+    assert poll.poll(60_000), "no RST has come"
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])

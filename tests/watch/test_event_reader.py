@@ -37,7 +37,7 @@ def flow(reading: EventsTaken, direction: Direction, traffic: Traffic, port: int
     """Return the counts of one hop of `traffic`, without its lifetimes."""
     assert reading.is_whole, reading.reason
     hop = PeerHop(direction, traffic.address, traffic.port if port is None else port)
-    return HopFlow(*astuple(reading.flows.get(hop, HopFlow()))[:7])
+    return HopFlow(*astuple(reading.flows.get(hop, HopFlow()))[:8])
 
 
 def wait_for(reader: EventReader, whole: bool) -> EventsTaken:

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from bench.observe.sock_diag import address_words
+from bench.watch.columns import tuple_numbers
 from bench.watch.events import ConnectionLedger
+from bench.watch.half_closed import HalfClosed
 from bench.watch.hop_numbers import HopNumbers
 from bench.watch.model import OTHER_PEERS, Direction, HopFlow, PeerHop
-from tests.watch.rows import CLIENT, SERVER, THERE, Event, rows
+from tests.watch.rows import CLIENT, HERE, SERVER, THERE, Event, rows
 
 OUT = PeerHop(Direction.OUTGOING, THERE, SERVER)
 IN = PeerHop(Direction.INCOMING, THERE, SERVER)
@@ -44,6 +48,16 @@ def incoming(ledger: ConnectionLedger, *events: Event, until_ns: int = LATER) ->
         (["both connect", "accepted", "FIN out"], HopFlow(opened=1, closed_here=1)),
         # A reset behind the first FIN changes nothing any more.
         (["connected", "FIN out", "RST in"], HopFlow(opened=1, closed_here=1)),
+        # The peer does not read any more what comes to it: it is lost.
+        (["connected", "FIN in", "RST in"], HopFlow(opened=1, closed_there=1, reset_after_fin=1)),
+        (["FIN in", "RST in"], HopFlow(closed_there=1, reset_after_fin=1)),
+        (["connected", "FIN in", "RST in", "RST in"], HopFlow(1, closed_there=1, reset_after_fin=1)),
+        (["connected", "FIN in", "RST out", "RST in"], HopFlow(opened=1, closed_there=1)),
+        (["connected", "FIN in", "connected", "RST in", "gone"], HopFlow(2, closed_there=1, reset_there=1)),
+        (
+            ["connected", "FIN in", "RST in", "connected", "FIN in"],
+            HopFlow(opened=2, closed_there=2, reset_after_fin=1),
+        ),
         # The kernel gives the address of a socket to the next one.
         (
             ["connected", "FIN in", "connected", "gone", "RST out"],
@@ -63,7 +77,89 @@ def test_who_ended_a_connection_follows_from_its_events(events: list[str], flow:
     outgoing(ledger, *((time_ns, 7, what) for time_ns, what in enumerate(events)))
     (hop, found) = ledger.take().popitem()
     assert hop == OUT
-    assert astuple(found)[:7] == astuple(flow)[:7]
+    assert astuple(found)[:8] == astuple(flow)[:8]
+
+
+def test_an_rst_behind_the_fin_counts_when_it_comes_on_the_hop_of_its_connection() -> None:
+    ledger = ConnectionLedger(frozenset({SERVER}))
+    outgoing(ledger, (1, 7, "connected"), (2, 8, "connected"), (5, 8, "FIN in"), (6, 7, "FIN in"))
+    assert ledger.take()[OUT].reset_after_fin == 0
+    outgoing(ledger, (900, 8, "RST in"))
+    assert ledger.take() == {OUT: HopFlow(reset_after_fin=1)}
+    outgoing(ledger, (1_000, 8, "RST in"), (1_001, 7, "RST in"))
+    assert ledger.take() == {OUT: HopFlow(reset_after_fin=1)}
+
+
+def test_an_rst_of_another_connection_with_the_same_memory_is_none_behind_the_fin() -> None:
+    ledger = ConnectionLedger()
+    outgoing(ledger, (1, 7, "connected"), (2, 7, "FIN in"))
+    # Of a namespace whose changes of state are left out: its RST is not, since it names no address.
+    ledger.feed(rows([(5, 7, "RST in")], local_port=CLIENT + 1), LATER)
+    ledger.feed(rows([(6, 7, "RST in")], local_port=CLIENT), LATER)
+    assert ledger.take()[OUT].reset_after_fin == 0
+
+
+@pytest.mark.parametrize("life", [["refused"], ["connected"], ["both connect"], ["FIN out"], ["gone"]])
+def test_a_socket_that_goes_on_has_left_the_fin_of_its_peer_behind(life: list[str]) -> None:
+    ledger = ConnectionLedger()
+    outgoing(ledger, (1, 7, "connected"), (2, 7, "FIN in"))
+    outgoing(ledger, *((3 + at, 7, what) for at, what in enumerate(life)), until_ns=10_000_000)
+    outgoing(ledger, (20_000_000, 7, "RST in"))
+    assert ledger.take()[OUT].reset_after_fin == 0
+
+
+def test_the_latest_connections_that_a_peer_ended_are_remembered() -> None:
+    ledger = ConnectionLedger()
+    ledger._half_closed = HalfClosed(most=4)
+    for at in range(9):
+        ledger.feed(rows([(at, 100 - at, "FIN in")], remote_port=at), LATER)
+        assert len(ledger._half_closed) <= 4
+    ledger.take()
+    for at in range(9):
+        ledger.feed(rows([(1000, 100 - at, "RST in")], remote_port=at), LATER)
+    # Two of more than four stay: so at the fifth and at the eighth, and the ninth comes to them.
+    assert sorted(hop.port for hop in ledger.take()) == [6, 7, 8]
+
+
+def test_a_hop_that_is_forgotten_takes_its_ended_connections_along() -> None:
+    ledger = ConnectionLedger()
+    ledger._numbers.most = 4
+    lives: list[tuple[int, list[Event]]] = [
+        (2, [(2, 2, "connected"), (3, 3, "FIN in")]),
+        (1, [(1, 1, "FIN in")]),
+    ]
+    for port, events in lives:
+        ledger.feed(rows(events, remote_port=port), LATER)
+        ledger.take()
+    for round_ in range(4):
+        ledger.feed(rows([(9, 9, "connected"), (10, 9, "FIN out")], remote_port=50 + round_), LATER)
+        ledger.take()
+    for port, socket in ((1, 1), (2, 3)):
+        ledger.feed(rows([(20, socket, "RST in")], remote_port=port), LATER)
+    # The hop of port 2 has a connection still.
+    assert ledger.take() == {PeerHop(Direction.OUTGOING, THERE, 2): HopFlow(reset_after_fin=1)}
+
+
+def test_how_long_a_connection_was_idle_is_asked_of_who_knows_it() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def idle_times(tuples: NDArray[np.uint64], at_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+        asked.extend(zip(tuples.tolist(), at_ns.tolist(), strict=True))
+        return np.where(at_ns == 41, np.nan, at_ns / 10)
+
+    ledger = ConnectionLedger()
+    outgoing(ledger, (20, 1, "FIN in"), (30, 1, "RST in"))
+    outgoing(ledger, (40, 2, "RST in"), (41, 2, "gone"))
+    outgoing(ledger, (50, 3, "RST in"), (51, 3, "gone"))
+    outgoing(ledger, (60, 4, "FIN in"), (61, 5, "gone"), (62, 5, "RST out"))
+    assert sorted(ledger.take(idle_times)[OUT].idle_before_reset_s) == [2.0, 5.1]
+    # Of the FIN, or of the RST where there was none; all have the same addresses and ports here.
+    local, remote = (np.array([address_words(text)], np.uint32) for text in (HERE, THERE))
+    ports = np.array([CLIENT, SERVER], np.uint16)
+    number = int(tuple_numbers(local, ports[:1], remote, ports[1:])[0])
+    assert sorted(asked) == [(number, 20), (number, 41), (number, 51)]
+    outgoing(ledger, (90, 7, "connected"))
+    assert ledger.take(idle_times)[OUT].idle_before_reset_s == ()
 
 
 def test_a_connection_that_the_peer_opened_is_on_the_hop_of_our_port() -> None:
@@ -154,6 +250,7 @@ lives = st.lists(
         [
             ["connected", "FIN out"],
             ["connected", "FIN in"],
+            ["connected", "FIN in", "RST in"],
             ["connected", "RST in", "gone"],
             ["connected", "gone", "RST out"],
             ["refused"],

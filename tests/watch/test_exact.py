@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import astuple
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bench.lab import Host, Lab, Process, open_lab, port_of, syscalls, veth
 from bench.plan.run_plan import IDIOMS
@@ -33,7 +35,7 @@ from bench.watch.scope import open_scope
 from bench.watch.tracefs import TracingError
 from tests import needs
 from tests.subjects.subject_config import config
-from tests.watch.conftest import Traffic
+from tests.watch.conftest import Traffic, await_end
 
 REQUESTS = 30
 PROXIES = ["asyncio", *needs.subjects("nginx@system", "haproxy", long=("nginx@wheel", "envoy", "caddy"))]
@@ -44,7 +46,7 @@ IN = PeerHop(Direction.INCOMING, "10.0.0.2", 80)
 def counts(snapshot: Snapshot, hop: PeerHop) -> HopFlow:
     """Return what a snapshot counted on a hop."""
     flows = [each.flow for each in snapshot.hops if each.hop == hop]
-    return HopFlow(*astuple(flows[0])[:7]) if flows else HopFlow()
+    return HopFlow(*astuple(flows[0])[:8]) if flows else HopFlow()
 
 
 @pytest.mark.usefixtures("may_trace")
@@ -66,6 +68,35 @@ def test_a_snapshot_counts_exactly_and_shows_what_is_there(traffic: Traffic) -> 
     (state,) = (each.state for each in first.hops if each.hop == out)
     assert (state.established, state.time_wait) == (1, 4)
     assert not any("looks" in note for note in (*first.notes, *second.notes))
+
+
+@pytest.mark.usefixtures("may_trace")
+def test_how_long_a_lost_connection_had_been_idle_is_known_by_the_look_before(traffic: Traffic) -> None:
+    out = PeerHop(Direction.OUTGOING, traffic.address, traffic.port)
+    deadline, idle_s = time.monotonic() + 60, list[float]()
+    with open_scope() as scope, closing(ExactWatch(scope)) as watch:
+        # On a busy machine more time may go by after the look than the connection was idle before it.
+        while not idle_s:
+            assert time.monotonic() < deadline, "no look was in time"
+            near, far = traffic.connect()
+            used_s = time.monotonic()
+            while not seen_idle(watch, out, 0.05):
+                assert time.monotonic() < deadline, "no look has seen it idle"
+            far.close()
+            ended_s = time.monotonic()
+            near.sendall(b"late")
+            await_end(near)
+            near.close()
+            watch.snapshot()
+            flows = [each.flow for each in watch.snapshot().hops if each.hop == out]
+            idle_s = [each for flow in flows for each in flow.idle_before_reset_s]
+    assert 0.05 <= idle_s[0] <= ended_s - used_s + 0.02, "the kernel counts in ticks of some milliseconds"
+
+
+def seen_idle(watch: ExactWatch, hop: PeerHop, at_least_s: float) -> bool:
+    """Return whether a look shows connections of a hop that have been idle for so long."""
+    states = [each.state for each in watch.snapshot().hops if each.hop == hop]
+    return any(idle_s >= at_least_s for state in states for idle_s in state.idle_s)
 
 
 @contextmanager
@@ -272,6 +303,9 @@ class Made:
     def snapshot(self) -> Snapshot:
         return self.made
 
+    def idle_times(self, tuples: NDArray[np.uint64], at_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+        raise AssertionError("without events nobody asks")
+
     def close(self) -> None:
         self.is_closed = True
 
@@ -294,12 +328,14 @@ def test_without_tracing_each_snapshot_is_sampled_and_says_why(monkeypatch: pyte
 def test_what_events_tell_takes_the_place_of_what_was_sampled() -> None:
     state = HopState(established=2)
     sampled = (
-        HopSnapshot(OUT, HopFlow(1, ended_unknown=1, idle_before_reset_s=(5.0,)), state),
+        HopSnapshot(OUT, HopFlow(1, ended_unknown=1, lifetimes_s=(5.0,)), state),
         HopSnapshot(OUT, HopFlow(9), HopState(time_wait=9), is_unattributed=True),
     )
-    found = joined(sampled, {OUT: HopFlow(4, closed_there=3), IN: HopFlow(failed_opens=1)})
+    found = joined(
+        sampled, {OUT: HopFlow(4, closed_there=3, idle_before_reset_s=(7.0,)), IN: HopFlow(failed_opens=1)}
+    )
     assert found == (
-        HopSnapshot(OUT, HopFlow(4, closed_there=3, idle_before_reset_s=(5.0,)), state),
+        HopSnapshot(OUT, HopFlow(4, closed_there=3, idle_before_reset_s=(7.0,)), state),
         HopSnapshot(OUT, HopFlow(), HopState(time_wait=9), is_unattributed=True),
         HopSnapshot(IN, HopFlow(failed_opens=1), HopState()),
     )
@@ -310,11 +346,14 @@ def test_the_busiest_peers_keep_their_hops_and_the_rest_is_gathered(monkeypatch:
     others = PeerHop(Direction.INCOMING, OTHER_PEERS, 80)
     sampled = (HopSnapshot(others, HopFlow(1), HopState(established=7)),)
     flows = {
-        PeerHop(Direction.INCOMING, f"10.1.0.{number}", 80): HopFlow(1, closed_there=1, lifetimes_s=(0.5,))
+        PeerHop(Direction.INCOMING, f"10.1.0.{number}", 80): HopFlow(
+            1, closed_there=1, reset_after_fin=1, lifetimes_s=(0.5,), idle_before_reset_s=(3.0,)
+        )
         for number in range(100)
     }
     gathered, busiest = joined(sampled, {**flows, IN: HopFlow(2)})
     assert (gathered.hop, gathered.state) == (others, HopState(established=7))
     flow = gathered.flow
-    assert (flow.opened, flow.closed_there, len(flow.lifetimes_s)) == (100, 100, 50)
+    assert (flow.opened, flow.closed_there, flow.reset_after_fin) == (100, 100, 100)
+    assert (len(flow.lifetimes_s), len(flow.idle_before_reset_s)) == (50, 50)
     assert busiest == HopSnapshot(IN, HopFlow(2), HopState())

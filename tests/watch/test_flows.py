@@ -83,9 +83,14 @@ def test_what_comes_back_is_no_single_burst(counts: Sequence[int], is_back: bool
 
 
 def test_sums_keep_samples() -> None:
-    first = HopFlow(opened=1, closed_here=2, lifetimes_s=(0.5,))
-    last = HopFlow(opened=3, reset_there=4, idle_before_reset_s=(6.0,))
+    first = HopFlow(opened=1, closed_here=2, reset_after_fin=1, lifetimes_s=(0.5,))
+    last = HopFlow(opened=3, reset_there=4, reset_after_fin=2, idle_before_reset_s=(6.0,))
     assert flows.total([first, NOTHING, last]) == HopFlow(
-        opened=4, closed_here=2, reset_there=4, lifetimes_s=(0.5,), idle_before_reset_s=(6.0,)
+        opened=4,
+        closed_here=2,
+        reset_there=4,
+        reset_after_fin=3,
+        lifetimes_s=(0.5,),
+        idle_before_reset_s=(6.0,),
     )
     assert flows.total([NOTHING, NOTHING]) is NOTHING

@@ -58,6 +58,18 @@ def test_counters_are_the_sums_of_all_looks_and_gauges_the_last_state() -> None:
     assert value(second, "bench_watch_kernel_total", counter="active_opens") == 200
 
 
+def test_an_rst_behind_a_fin_counts_beside_the_end() -> None:
+    metrics = WatchMetrics()
+    flow = HopFlow(opened=5, closed_there=5, reset_after_fin=2)
+    rows = [Row((hop(UPSTREAM, flow),)), Row((hop(UPSTREAM, HopFlow(reset_after_fin=1)),))]
+    metrics(look(watched(rows[:1])))
+    metrics(look(watched(rows)))
+    with openmetrics.serve(metrics, "127.0.0.1", 0) as port:
+        samples = scrape(port)
+    assert value(samples, "bench_watch_reset_after_fin_total", **HOP) == 3
+    assert value(samples, "bench_watch_ended_connections_total", **HOP, by="there", how="fin") == 5
+
+
 def test_a_hop_that_has_gone_keeps_its_counters_and_loses_its_gauges() -> None:
     metrics = WatchMetrics()
     snapshots = watched([*kept(UPSTREAM, 4, 1), Row()])

@@ -107,6 +107,14 @@ def test_requests_are_over_the_connections_of_the_stretch(tmp_path: Path) -> Non
     assert (second.requests_per_connection, second.opened_per_request) == (None, 0.0)
 
 
+def test_an_rst_behind_a_fin_is_a_rate_of_its_own(tmp_path: Path) -> None:
+    flow = HopFlow(opened=6, closed_there=6, reset_after_fin=3)
+    _, trials = recorded(tmp_path, watched([Row((hop(UPSTREAM, flow),))] * 10))
+    trial = trials["10.0.0.2:8080", 1]
+    assert (trial.closed_there_per_s, trial.reset_after_fin_per_s) == (6.0, 3.0)
+    assert (trial.reset_there_per_s, trials[HOST_CASE, 1].reset_after_fin_per_s) == (0.0, None)
+
+
 def test_a_piece_of_a_stretch_counts_only_where_it_is_all_there_is(tmp_path: Path) -> None:
     _, trials = recorded(tmp_path, watched(short(UPSTREAM, 5, 13)))
     assert [trials[HOST_CASE, block].interrupted for block in (1, 2)] == [False, True]

@@ -132,6 +132,8 @@ def describe(row: HopRow, width: int) -> list[str]:
         f"{units.count(flow.closed_there)} by the peer",
         f"{units.count(flow.reset_here + flow.reset_there)} by RST",
     ]
+    if flow.reset_after_fin:
+        ends.append(f"{units.count(flow.reset_after_fin)} by RST behind its FIN")
     if flow.failed_opens:
         ends.append(f"{units.count(flow.failed_opens)} never opened")
     if flow.lifetimes_s:

@@ -268,6 +268,11 @@ def test_more_is_said_of_a_hop_on_three_lines() -> None:
     )
     assert third == "requests per connection: no source counts them (see --requests)"
     assert all(len(line) <= 40 for line in describe(row, 40))
+    flow = HopFlow(closed_there=3, reset_after_fin=2)
+    (row,) = summarize(watched([Row((hop(UPSTREAM, flow),))]))
+    assert describe(row, 200)[1] == (
+        "last 10 s: 0 closed first by this host; 3 by the peer; 0 by RST; 2 by RST behind its FIN"
+    )
 
 
 def test_kept_connections_waste_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
