@@ -76,7 +76,7 @@ class SampledWatch:
         self._reconciliation = Reconciliation()
         self._whose = Attribution(scope)
         self._reading_processes, self._asking_idle = Allowance(_BESIDE_SHARE), Allowance(_BESIDE_SHARE)
-        self._idle = IdleTable()
+        self._idle = self._idle_before = IdleTable()
         self._before: Dump | None = None
         self._known.port_range = self._counters.read().state.port_range
         started_s = time.thread_time()
@@ -143,7 +143,9 @@ class SampledWatch:
 
     def idle_times(self, tuples: U64, at_ns: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return how long connections had been idle at some time, in seconds; NaN where no look told."""
-        return self._idle.at(tuples, at_ns / 1e6)
+        last, before = (table.at(tuples, at_ns / 1e6) for table in (self._idle, self._idle_before))
+        # What ended just before the last look is not in it any more.
+        return np.where(np.isnan(last), before, last)
 
     def close(self) -> None:
         """Close the sockets and files that hold the namespace, but not the scope."""
@@ -206,6 +208,7 @@ class SampledWatch:
                     idle_ms[at[is_known]] = info.idle_ms[is_known]
                     counts = is_known & (info.data_sent > 0)
                     data_sent[at[counts]] = info.data_sent[counts]
+            self._idle_before = self._idle
             self._idle = IdleTable(connections.tuples, idle_ms, _now_ms())
         return idle_ms, data_sent, ()
 
