@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypedDict
 
-from bench.analysis import answers, claims, cliff, looks, metrics, recordings, stats
+from bench.analysis import answers, claims, cliff, looks, machine_differences, metrics, recordings, stats
 from bench.analysis.answers import Answer, Cell, CellJson, Samples
 from bench.analysis.claims import Standing
 from bench.analysis.metrics import METRICS, Better, Metric
-from bench.analysis.sides import AnySide, are_interleaved, differences
+from bench.analysis.sides import MACHINE_COUNTS, AnySide, are_interleaved, differences
 from bench.analysis.stats import Estimate
 from bench.runs.record import TrialRecord
 
@@ -142,7 +142,8 @@ def compare(
                 cells.append(answers.decide(corrected, samples, metric.better, alpha, len(ps)))
         if any(row.values):
             rows.append(MetricRow(metric, tuple(cells)))
-    warnings = (*_left_out(sides), *_unlike(sides), *_limits(sides), *_damage(sides))
+    machines = machine_differences.compare([side.run for side in sides])
+    warnings = (*_left_out(sides), *_unlike(sides), *machines, *_limits(sides), *_damage(sides))
     return Comparison(tuple(sides), tuple(rows), warnings, tuple(compared), alpha, len(ps))
 
 
@@ -246,7 +247,8 @@ def _left_out(sides: Sequence[AnySide]) -> list[str]:
 
 def _unlike(sides: Sequence[AnySide]) -> list[str]:
     """Return a warning where the sides differ in more than one thing: any of them may be the cause."""
-    different = differences(sides)
+    # How many machines each role has is told with what else their machines differ in.
+    different = {key: row for key, row in differences(sides).items() if key not in MACHINE_COUNTS}
     if len(different) < 2:
         return []
     rows = [f"{key} ({' | '.join(str(value) for value in row)})" for key, row in different.items()]

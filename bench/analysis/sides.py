@@ -27,11 +27,14 @@ _NOT_ASKED = frozenset(
         "plan.seed",
         "plan.variants",
         "plan.subjects",
+        "plan.cluster.scheduler",
         "machine.load_average",
         "machine.git.dirty",
     }
 )
 """What two runs may differ in although the same thing was measured."""
+MACHINE_COUNTS = ("plan.cluster.clients", "plan.cluster.proxies", "plan.cluster.backends")
+"""What a plan says of the number of machines; of one for a single machine it means nothing."""
 
 _KINDS = {"scenario": "case", "watch": "hop"}
 """What a case is called, by the kind of its run."""
@@ -155,7 +158,10 @@ def match(picked: Sequence[Selected]) -> tuple[tuple[AnySide, ...], ...]:
 
 
 def differences(sides: Sequence[AnySide]) -> dict[str, tuple[Any, ...]]:
-    """Return what the sides differ in, key -> value of each side: case, plan, machine and subject."""
+    """Return what the sides differ in, key -> value of each side: case, plan, machine and subject.
+
+    Where a side ran on several machines, they are compared in bench/analysis/machine_differences.py instead.
+    """
     described = [_described(side) for side in sides]
     keys = dict.fromkeys(key for values in described for key in values)
     rows = {key: tuple(values.get(key) for values in described) for key in keys}
@@ -163,6 +169,10 @@ def differences(sides: Sequence[AnySide]) -> dict[str, tuple[Any, ...]]:
         rows.pop("plan.closes_first", None)  # a pooled connection is closed first by neither side
     if len({side.subject for side in sides}) > 1:
         rows.pop("subject.version", None)
+    are_clusters = [bool(side.run.machines) for side in sides]
+    if any(are_clusters):
+        apart = ("machine.",) if all(are_clusters) else ("machine.", *MACHINE_COUNTS)
+        rows = {key: row for key, row in rows.items() if not key.startswith(apart)}
     return {key: row for key, row in rows.items() if any(value != row[0] for value in row)}
 
 

@@ -95,6 +95,8 @@ class Page:
     """When the measuring began; the foot of the page states it."""
     certainty: str = ""
     """How sure the title is, in a sentence."""
+    place: str = "one machine"
+    """What it was measured on; the foot of the page states it too."""
 
     @property
     def contents(self) -> list[tuple[str, str]]:

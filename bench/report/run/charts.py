@@ -18,8 +18,8 @@ _RATE = "requests_per_s"
 _REUSE = "upstream.requests_per_connection"
 _CPU, _CPU_BEFORE = "cpu_us_per_request.proxy", "cpu_us_per_request_before_cliff.proxy"
 _HINT = "Medians over the trials that count; the thin line goes from the least to the greatest of them."
-_SECONDS = "seconds from the first connect"
-_MANY_PORTS = 0.1
+SECONDS = "seconds from the first connect"
+MANY_PORTS = 0.1
 """Share of the ports from which on it is worth a mark how many there are."""
 
 
@@ -33,20 +33,20 @@ def build_glance(sides: Sequence[Side]) -> Glance:
             "per 1,000 requests",
             [
                 _build_bar(side, _REUSE, rank, compute=lambda requests: 1000 / requests)
-                for side, rank in _rank(sides)
+                for side, rank in rank_sides(sides)
             ],
         ),
         BarChart(
             f"CPU of the {'target' if all(target.is_target(side.run) for side in sides) else 'proxy'}",
             "µs per request" + (", before half of the ports were used" if has_cliff else ""),
-            [_build_bar(side, _CPU_BEFORE if has_cliff else _CPU, rank) for side, rank in _rank(sides)],
+            [_build_bar(side, _CPU_BEFORE if has_cliff else _CPU, rank) for side, rank in rank_sides(sides)],
         ),
         BarChart(
             "Latency",
             "ms, on a logarithmic axis",
             [
                 _build_bar(side, f"latency_ms.{key}", rank, f"{side.name}, {key}")
-                for side, rank in _rank(sides)
+                for side, rank in rank_sides(sides)
                 for key in ("p50", "p99")
             ],
             is_log=True,
@@ -57,7 +57,7 @@ def build_glance(sides: Sequence[Side]) -> Glance:
 
 def build_charts(sides: Sequence[Side]) -> Charts:
     """Return rate and TIME_WAIT over time, and latency by percentile: trials, and their median."""
-    named = [ChartSide(side.name, rank, not side.counted) for side, rank in _rank(sides)]
+    named = [ChartSide(side.name, rank, not side.counted) for side, rank in rank_sides(sides)]
     charts = (_build_rate_chart(sides), _build_time_wait_chart(sides), _build_latency_chart(sides))
     return Charts(named, [chart for chart in charts if chart.lines])
 
@@ -67,7 +67,8 @@ def select_trials(side: Side) -> tuple[Trial, ...]:
     return side.counted or side.trials
 
 
-def _rank(sides: Sequence[Side]) -> Iterator[tuple[Side, int]]:
+def rank_sides(sides: Sequence[Side]) -> Iterator[tuple[Side, int]]:
+    """Return each side with the rank of its colour."""
     return iter(zip(sides, ColouredSides.of(sides).ranks, strict=True))
 
 
@@ -77,7 +78,7 @@ def _median(side: Side, key: str) -> float | None:
 
 def _build_rates(sides: Sequence[Side]) -> BarChart:
     rows: list[Bar] = []
-    for side, rank in _rank(sides):
+    for side, rank in rank_sides(sides):
         if finding.has_cliff(side):
             rows.append(_build_bar(side, "ports.rate_before", rank, f"{side.name}, before"))
             rows.append(
@@ -113,9 +114,10 @@ def _drawn(side: Side) -> tuple[Trial, ...]:
     return tuple(sorted(side.trials, key=lambda trial: not trial.valid)[:MOST_TRIALS])
 
 
-def _build_lines(
+def build_lines(
     rank: int, side: Side, trials: dict[int, series.Points], median: series.Points, host: str = ""
 ) -> Iterator[Line]:
+    """Yield the trials of a side that are drawn one by one, and their median; `host` has its own dashes."""
     dashes, label = (HOSTS.index(host), f"on the {host}") if host else (0, "")
     invalid = {trial.trial for trial in side.trials if trial not in side.counted}
     shown = {trial.trial for trial in _drawn(side)}
@@ -131,16 +133,17 @@ def _build_rate_chart(sides: Sequence[Side]) -> Chart:
     for index, side in enumerate(sides):
         found = series.collect_rates(side, side.trials)
         counted = series.collect_rates(side, select_trials(side))
-        lines += _build_lines(index, side, found, series.compute_median_line(counted))
+        lines += build_lines(index, side, found, series.compute_median_line(counted))
     marks = [*_mark_moments(sides, "half_range_passed_s", "half of the ports used")]
     marks += _mark_moments(sides, "exhausted_s", "all ports used")
     return Chart(
-        "Throughput", "requests per second", lines, x_label=_SECONDS, marks=marks,
-        shaded_until=_find_warmup(sides),
+        "Throughput", "requests per second", lines, x_label=SECONDS, marks=marks,
+        shaded_until=find_warmup(sides),
     )  # fmt: skip
 
 
-def _find_warmup(sides: Sequence[Side]) -> float:
+def find_warmup(sides: Sequence[Side]) -> float:
+    """Return when the longest warm-up ended, in seconds."""
     return max((trial.warmup_s for side in sides for trial in side.trials), default=0.0)
 
 
@@ -160,18 +163,18 @@ def _build_time_wait_chart(sides: Sequence[Side]) -> Chart:
                 continue
             chosen = {trial.trial for trial in select_trials(side)}
             counted = {number: points for number, points in found.items() if number in chosen}
-            lines += _build_lines(index, side, found, series.compute_median_line(counted), host)
+            lines += build_lines(index, side, found, series.compute_median_line(counted), host)
     ports = [trial.ports for side in sides for trial in select_trials(side)]
     tuples = max(
-        (each.tuples for each in ports if (each.used_peak or 0) > each.tuples * _MANY_PORTS), default=0
+        (each.tuples for each in ports if (each.used_peak or 0) > each.tuples * MANY_PORTS), default=0
     )
     marks = (
         Mark(f"half of the {tuples:,} ports: connect() slows down", y=tuples / 2),
         Mark(f"all {tuples:,} ports: connect() fails", y=tuples),
     )
     return Chart(
-        "TIME_WAIT", "sockets", lines, x_label=_SECONDS, marks=marks if tuples else (), merge="max",
-        shaded_until=_find_warmup(sides),
+        "TIME_WAIT", "sockets", lines, x_label=SECONDS, marks=marks if tuples else (), merge="max",
+        shaded_until=find_warmup(sides),
     )  # fmt: skip
 
 
@@ -182,7 +185,7 @@ def _build_latency_chart(sides: Sequence[Side]) -> Chart:
             trial.trial: series.compute_curve(series.collect_latencies(side, trial)) for trial in side.trials
         }
         chosen = [curves[trial.trial] for trial in select_trials(side)]
-        lines += _build_lines(index, side, curves, series.compute_median_curve(chosen))
+        lines += build_lines(index, side, curves, series.compute_median_curve(chosen))
     return Chart(
         "Latency by percentile", "milliseconds, from before the write to the last byte", lines,
         x="percentile", y="log", x_label="share of the requests that was at least as fast",

@@ -3,11 +3,11 @@
 What may be said is decided in bench/analysis/claims.py; nothing here quotes a figure that is void or mixed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench import units
-from bench.analysis import claims, metrics
+from bench.analysis import claims, machine_differences, machine_figures, metrics
 from bench.analysis.claims import RunVerdict, Sample, Standing
 from bench.analysis.sides import Side, differences, label, split
 from bench.report.run import target
@@ -99,18 +99,31 @@ def format_conditions(sides: Sequence[Side]) -> list[str]:
     trials, runs = [trial for side in sides for trial in side.trials], [side.run for side in sides]
     subjects = sorted({f"{trial.subject.name} {trial.subject.version}" for trial in trials})
     labs = sorted({trial.lab for trial in trials})
-    kernels = sorted({str(side.run.machine.get("kernel", "unknown")) for side in sides})
+    machines = [each for run in runs for each in _list_machines(run)]
+    kernels = sorted({str(each.get("kernel", "unknown")) for each in machines})
     loads = sorted({side.run.plan.get("load", {}).get("connections", 0) for side in sides})
     facts = (
         f"proxy: {', '.join(subjects)}"
         if not all(map(target.is_target, runs))
         else "target: a server that ran",
         f"lab: {', '.join(labs)}",
+        *_name_machines(runs),
         f"kernel: {', '.join(kernels)}",
         f"client connections: {', '.join(map(str, loads))}",
         "thin lines: single trials; bold: their median; bars: the median, with the least and the greatest",
     )
     return ["  ·  ".join(facts), "  ·  ".join(_describe_sides(sides))]
+
+
+def _list_machines(run: Run) -> list[Mapping[str, Any]]:
+    """Return the descriptions of the machines that a run was on."""
+    return [each.description for each in run.machines] or [run.machine]
+
+
+def _name_machines(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield how many machines each role had, where a run had several."""
+    if any(run.machines for run in runs):
+        yield f"machines: {' | '.join(dict.fromkeys(map(machine_differences.count_roles, runs)))}"
 
 
 def _describe_sides(sides: Sequence[Side]) -> list[str]:
@@ -205,7 +218,9 @@ def _summarize_cliff(side: Side) -> str:
         compute_median(side, f"ports.{key}") for key in ("half_range_passed_s", "rate_before", "rate_after")
     )
     moment = "" if half_s is None else f" after {format_number(half_s, 's')} s"
-    text = f"it used half of its {_count_ports(side)} ports{moment}{_format_how_many(side)}"
+    fullest = machine_figures.find_fullest(side)
+    where = "" if fullest is None else f"on {fullest.name} "
+    text = f"{where}it used half of its {_count_ports(side)} ports{moment}{_format_how_many(side)}"
     if before is None or after is None:
         return text
     return f"{text}, and its rate went from {units.rate(before)} to {units.rate(after)}"
@@ -252,7 +267,10 @@ def _format_side(side: Side) -> str:
         on = "" if opened is None else f" on {_count(opened, 'connection')}"
         return f"{side.name}: {_format_requests(rate.median or 0.0)}{on}"
     half_s = compute_median(side, "ports.half_range_passed_s") or 0.0
-    text = f"{side.name}: {_format_requests(before)} until half of the {_count_ports(side)} ports were used"
+    fullest = machine_figures.find_fullest(side)
+    whose = "" if fullest is None else f" of {fullest.name}"
+    half = f"half of the {_count_ports(side)} ports{whose}"
+    text = f"{side.name}: {_format_requests(before)} until {half} were used"
     text += f" after {format_number(half_s, 's')} s{_format_how_many(side)}, then {units.rate(after)}"
     exhausted_s = compute_median(side, "ports.exhausted_s")
     if exhausted_s is not None:
@@ -268,7 +286,11 @@ def _format_how_many(side: Side) -> str:
 
 
 def _count_ports(side: Side) -> str:
-    return units.count(max(trial.ports.tuples for trial in side.trials))
+    """Return how many ports there were to use; of several machines, on the one whose ports are fullest."""
+    fullest = machine_figures.find_fullest(side)
+    return units.count(
+        max(trial.ports.tuples for trial in side.trials) if fullest is None else fullest.tuples
+    )
 
 
 def _format_price(side: Side) -> str:

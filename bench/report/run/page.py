@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.sides import split
+from bench.analysis import machine_differences
+from bench.analysis.sides import Side, split
 from bench.plan import flags, toml
 from bench.report import certainty
 from bench.report.html import Block, Code, FactList, Page, Prose, Section, Table
-from bench.report.run import charts, finding, incident, tables, text
+from bench.report.run import charts, finding, incident, machine_charts, machines, tables, text
 from bench.runs import timeline
 from bench.runs.record import Run, RunRecord
 
@@ -51,6 +52,7 @@ def build_page(run: Run) -> Page:
         warnings=[*text.summarize_warnings(run), *run.damage],
         sections=list(_sections(run, found)),
         started=run.started,
+        place=machines.format_place(run),
         certainty=(
             certainty.count_trials((row.trials for row in incident.build_rows(run)), "configuration")
             if len(run.subjects) > 1
@@ -59,8 +61,12 @@ def build_page(run: Run) -> Page:
     )
 
 
+def _split(run: Run) -> tuple[Side, ...]:
+    return split(run, timeline.read(Path(run.directory)) if run.directory else None)
+
+
 def _find_of_modes(run: Run) -> _Finding:
-    sides = split(run, timeline.read(Path(run.directory)) if run.directory else None)
+    sides = _split(run)
     drawn: list[Block] = [charts.build_glance(sides), charts.build_charts(sides)]
     return _Finding(finding.format_title(run), finding.summarize(run), drawn, tables.build_result_table(run))
 
@@ -75,14 +81,29 @@ def _sections(run: Run, found: _Finding | None) -> Iterator[Section]:
     if found is not None:
         yield Section("", found.blocks)
         yield Section("The figures", [found.table, *map(Prose, _HOW_TO_READ)])
+        if run.machines:
+            yield from _build_machine_by_machine(run)
         yield Section("Every trial", [tables.build_trial_table(run)])
     is_incident = len(run.subjects) > 1
     command = [Code(incident.format_command(run))] if is_incident else _format_command(run.plan)
     yield Section("How to measure it again", [*command, FactList(_describe_subjects(run))])
-    yield build_machine_section(run.machine)
+    yield build_place_section(run)
     whose = "The plan of the first of them" if is_incident else "The whole plan"
     yield Section(f"{whose}, each default written out", [Code(toml.to_toml(run.plan))], folded=True)
     yield build_data_section(run)
+
+
+def _build_machine_by_machine(run: Run) -> Iterator[Section]:
+    """Yield what each machine did: drawn, and as a table for each mode."""
+    sides = _split(run)
+    drawn = machine_charts.build_charts(sides)
+    charted = [drawn] if drawn.charts else []
+    sentences = " ".join(f"{each[0].upper()}{each[1:]}." for each in machines.summarize(run))
+    said = [Prose(sentences)] if sentences else []
+    yield Section("Machine by machine", [*said, machine_charts.build_glance(sides), *charted])
+    tabled = [machines.build_figures(side, is_wide=True) for side in sides]
+    notes = [Prose(f"{each}.") for each in machines.explain_proxies(run)]
+    yield Section("The figures of each machine", [*tabled, *notes], folded=True)
 
 
 def _format_command(values: Mapping[str, Any]) -> Iterator[Code | Prose]:
@@ -118,6 +139,15 @@ def build_data_section(run: RunRecord[Any]) -> Section:
 def build_machine_section(machine: Mapping[str, Any]) -> Section:
     """Return what the machine is."""
     return Section("The machine", [FactList(list(_flatten(machine)))])
+
+
+def build_place_section(run: RunRecord[Any]) -> Section:
+    """Return what the machine of `run` is, or what each of its machines is."""
+    if not run.machines:
+        return build_machine_section(run.machine)
+    described = {each.name: dict(_flatten(each.description)) for each in run.machines}
+    facts = machine_differences.merge_facts(described)
+    return Section("The machines", [machines.build_places(run), FactList(list(facts.items()))])
 
 
 def _flatten(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,12 +1,13 @@
 """Draw the picture of a run or a comparison, side by side: what its page draws, on one sheet."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.analysis.sides import Side, split
 from bench.report import sheet, style
-from bench.report.run import charts, finding
+from bench.report.run import charts, finding, machine_charts
 from bench.runs import read, timeline
 
 if TYPE_CHECKING:
@@ -26,4 +27,7 @@ def draw(sides: Sequence[Side]) -> "Figure":
     title, small_print = finding.format_headline(sides), finding.format_conditions(sides)
     title = ["; ".join(title)] if len(title) < 3 else title
     bars, lines = charts.build_glance(sides).blocks, charts.build_charts(sides)
+    if any(side.run.machines for side in sides):
+        bars = [*bars, *machine_charts.build_glance(sides).blocks]
+        lines = replace(lines, charts=[*lines.charts, *machine_charts.build_charts(sides).charts])
     return sheet.compose(title, "", lines, bars, small_print=small_print, stamp=finding.format_stamp(sides))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.analysis.sides import label, split
 from bench.report.html import Table
-from bench.report.run import finding, tables, target
+from bench.report.run import finding, machines, tables, target
 from bench.report.text_table import (
     explain_cells,
     format_paths,
@@ -33,7 +33,14 @@ def format_run(run: Run, picture: Path | None = None) -> str:
     table = tables.build_result_table(run)
     warnings = format_warnings(summarize_warnings(run))
     parts = [target.format_target(run), format_table(table), explain_cells(table), format_tls(run)]
-    parts += [warnings, "\n", wrap(finding.summarize(run)), "\n\n", format_paths(run.directory, picture)]
+    parts += [
+        machines.format_machines(run),
+        warnings,
+        "\n",
+        wrap(finding.summarize(run)),
+        "\n\n",
+        format_paths(run.directory, picture),
+    ]
     return "".join([*parts, f"next:    {finding.suggest_command(run)}\n"])
 
 
@@ -58,7 +65,8 @@ def summarize_warnings(run: Run) -> list[str]:
             kinds.setdefault(shared, {}).setdefault(warning.message, []).append(trial)
         if trial.interrupted:
             kinds.setdefault((_INTERRUPTED, "", ""), {}).setdefault(_INTERRUPTED, []).append(trial)
-    return [_format_warning(run, mode, advice, messages) for (_, mode, advice), messages in kinds.items()]
+    lines = [_format_warning(run, mode, advice, messages) for (_, mode, advice), messages in kinds.items()]
+    return [*lines, *machines.list_losses(run)]
 
 
 def _format_warning(run: Run, mode: str, advice: str, messages: dict[str, list[Trial]]) -> str:

@@ -7,7 +7,7 @@ from bench.experiment.definition import Scenario
 from bench.plan import toml
 from bench.report import certainty
 from bench.report.html import Block, Code, Glance, Page, Prose, Section, Table
-from bench.report.run.page import build_data_section, build_machine_section
+from bench.report.run.page import build_data_section, build_place_section
 from bench.report.scenario import charts, text
 from bench.runs.record import ScenarioRun
 
@@ -46,5 +46,5 @@ def _sections(scenario: Scenario, run: ScenarioRun) -> Iterator[Section]:
     yield Section("What was compared", [claim, Table(("variant", "what it is"), variants)])
     command, plan = Code(f"bench scenario run {run.scenario}.toml"), Code(toml.to_toml(run.plan))
     yield Section("How to measure it again", [command, Prose("with this plan in that file:"), plan])
-    yield build_machine_section(run.machine)
+    yield build_place_section(run)
     yield build_data_section(run)

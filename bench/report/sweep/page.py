@@ -57,7 +57,7 @@ def _sections(run: SweepRun, sentences: list[str]) -> list[Section]:
         Section("The figures", [text.build_table(run), *map(Prose, _HOW_TO_READ)]),
         Section("What was varied", [FactList(varied)]),
         Section("Every trial", [tables.build_trial_table(run)], folded=True),
-        run_page.build_machine_section(run.machine),
+        run_page.build_place_section(run),
         Section("The plan that the cells share", [Code(toml.to_toml(run.plan))], folded=True),
         run_page.build_data_section(run),
     ]

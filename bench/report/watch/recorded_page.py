@@ -9,7 +9,7 @@ from bench.plan import toml
 from bench.report import sheet, style
 from bench.report.charts import Chart, Charts, ChartSide, Line
 from bench.report.html import Code, Page, Prose, Section, Table
-from bench.report.run.page import build_data_section, build_machine_section
+from bench.report.run.page import build_data_section, build_place_section
 from bench.report.style import PALETTE
 from bench.report.watch import recorded
 from bench.runs.watch_trial import HOST_CASE, WatchRun, WatchTrial
@@ -97,7 +97,7 @@ def _sections(run: WatchRun) -> Iterator[Section]:
         yield Section("", [build_charts(run)])
     yield Section("The hops", [recorded.build_table(run), Prose(_HOW_TO_READ)])
     yield Section("The verdict, stretch by stretch", [_build_verdicts(run)])
-    yield build_machine_section(run.machine)
+    yield build_place_section(run)
     yield Section("What was watched", [Code(toml.to_toml(run.plan))], folded=True)
     yield build_data_section(run)
 

@@ -1,0 +1,197 @@
+"""The figures of the machines of a cluster, one by one, over the trials of a case. Pure.
+
+A machine's figure stands where that of its role does: what voids a rate of the clients voids that of one of
+them, and an average over the cliff means nothing on one machine either.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.analysis import claims
+from bench.analysis.claims import Sample, Standing
+from bench.analysis.metrics import Metric
+from bench.analysis.sides import AnySide
+from bench.runs.machine_record import MachineTrial
+from bench.runs.record import ROLES, RunRecord, Trial, TrialRecord
+
+_HALF = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One machine in one trial, with what its figures are relative to."""
+
+    trial: Trial
+    machine: MachineTrial
+    destinations: int
+    """Of the connections that it opens: so many times the port range there is to use."""
+
+    @property
+    def requests(self) -> int | None:
+        """Return the requests that its CPU is shared among: a proxy counts none, and serves those of all."""
+        return self.trial.requests if self.machine.role == "proxy" else self.machine.requests
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFigure:
+    """One figure that each machine may have; `like` is the metric of a role whose standing it shares."""
+
+    key: str
+    unit: str
+    like: str
+    """Empty: it counts in every trial, since it says how far the others count."""
+    compute: Callable[[_Seen], float | None]
+
+
+def _rate(seen: _Seen) -> float | None:
+    requests, window_s = seen.machine.requests, seen.trial.duration_s
+    return None if requests is None or window_s <= 0 else requests / window_s
+
+
+def _cpu_us(seen: _Seen) -> float | None:
+    cpu_s = seen.machine.cpu_s
+    return None if cpu_s is None or not seen.requests else cpu_s / seen.requests * 1e6
+
+
+def _tuples(seen: _Seen) -> float | None:
+    return None if not seen.machine.port_range else seen.machine.port_range * seen.destinations
+
+
+def _share_of_half(seen: _Seen) -> float | None:
+    used, tuples = seen.machine.ports_used_peak, _tuples(seen)
+    return None if used is None or not tuples else _HALF * used / tuples
+
+
+RATE = MachineFigure("requests_per_s", "1/s", "requests_per_s", _rate)
+OPENED = MachineFigure("opened", "", "upstream.connections_opened", lambda seen: seen.machine.opened)
+ACCEPTED = MachineFigure("accepted", "", "upstream.connections_opened", lambda seen: seen.machine.accepted)
+TIME_WAIT = MachineFigure(
+    "time_wait_peak", "", "time_wait.proxy.peak", lambda seen: seen.machine.time_wait_peak
+)
+PORTS_USED = MachineFigure(
+    "ports_used_peak", "", "ports.used_peak", lambda seen: seen.machine.ports_used_peak
+)
+TUPLES = MachineFigure("tuples", "", "ports.used_peak", _tuples)
+SHARE_OF_HALF = MachineFigure("ports_share_of_half", "share", "ports.used_peak", _share_of_half)
+CPU = MachineFigure("cpu_us_per_request", "us", "cpu_us_per_request.proxy", _cpu_us)
+MEMORY = MachineFigure("memory_mib", "MiB", "memory_mib.proxy", lambda seen: seen.machine.memory_mib)
+WAITED = MachineFigure("run_queue_wait", "share", "", lambda seen: seen.machine.run_queue_wait)
+IDLE = MachineFigure("core_idle", "share", "", lambda seen: seen.machine.core_idle)
+CLOCK_OFFSET = MachineFigure("clock_offset_ms", "ms", "", lambda seen: seen.machine.clock_offset_ms)
+CLOCK_ERROR = MachineFigure("clock_error_ms", "ms", "", lambda seen: seen.machine.clock_error_ms)
+FIGURES = (
+    RATE,
+    OPENED,
+    ACCEPTED,
+    TIME_WAIT,
+    PORTS_USED,
+    TUPLES,
+    SHARE_OF_HALF,
+    CPU,
+    MEMORY,
+    WAITED,
+    IDLE,
+    CLOCK_OFFSET,
+    CLOCK_ERROR,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Metric(Metric):
+    """A figure of one machine as a metric of trials; `key` is that of the role that decides if it counts."""
+
+    name: str = ""
+    destinations: int = 1
+    compute: Callable[[_Seen], float | None] = field(default=lambda _: None)
+
+    def of(self, trial: TrialRecord) -> float | None:
+        """Return the figure; None where it was not measured, or the machine was lost meanwhile."""
+        machine = find(trial, self.name)
+        if machine is None or not isinstance(trial, Trial) or machine.lost is not None:
+            return None
+        value = self.compute(_Seen(trial, machine, self.destinations))
+        return None if value is None else float(value)
+
+
+def find(trial: TrialRecord, name: str) -> MachineTrial | None:
+    """Return what a trial says of the machine called `name`; None where it says nothing."""
+    machines = trial.machines if isinstance(trial, Trial) else ()
+    return next((each for each in machines if each.name == name), None)
+
+
+def sort_names(run: RunRecord[Any]) -> tuple[str, ...]:
+    """Return the names of the machines of `run`: clients, proxies, backends, each by number."""
+    known = {each.name: each.role for each in run.machines}
+    for trial in run.trials:
+        known |= {each.name: each.role for each in (trial.machines if isinstance(trial, Trial) else ())}
+    return tuple(sorted(known, key=lambda name: (_rank(known[name]), _number(name), name)))
+
+
+def sample(side: AnySide, name: str, figure: MachineFigure) -> Sample:
+    """Return a figure of the machine called `name` over the trials of `side`, with what it is worth."""
+    metric = _Metric(
+        figure.like or figure.key,
+        figure.unit,
+        name=name,
+        destinations=_count_destinations(side.run, name),
+        compute=figure.compute,
+    )
+    if figure.like:
+        return claims.sample(side.trials, metric)
+    values = tuple(value for value in map(metric.of, side.trials) if value is not None)
+    return Sample(Standing.COUNTS if values else Standing.MISSING, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Fullest:
+    """The machine whose ports are fullest, by the medians over the trials of a side."""
+
+    name: str
+    used: float
+    tuples: int
+    share_of_half: float
+
+
+def find_fullest(side: AnySide) -> Fullest | None:
+    """Return the machine of `side` that used most of its ports; None where none was used or measured."""
+    found: list[Fullest] = []
+    for name in sort_names(side.run):
+        used, tuples, share = (
+            sample(side, name, each).median for each in (PORTS_USED, TUPLES, SHARE_OF_HALF)
+        )
+        if used and tuples and share:
+            found.append(Fullest(name, used, round(tuples), share))
+    return max(found, key=lambda each: each.share_of_half, default=None)
+
+
+def list_lost(trials: Sequence[TrialRecord]) -> list[tuple[TrialRecord, MachineTrial]]:
+    """Return the machines that were lost, each with its trial."""
+    return [
+        (trial, each)
+        for trial in trials
+        if isinstance(trial, Trial)
+        for each in trial.machines
+        if each.lost is not None
+    ]
+
+
+def _count_destinations(run: RunRecord[Any], name: str) -> int:
+    """Return to how many addresses a machine opens connections.
+
+    A load worker uses one proxy, and each proxy uses every backend.
+    """
+    roles = {each.name: each.role for each in run.machines}
+    proxies, backends = (sum(role == each for role in roles.values()) for each in ("proxy", "backend"))
+    if roles.get(name) != "client" or not proxies:
+        return max(1, backends)
+    return max(1, min(proxies, int(run.plan.get("load", {}).get("workers", 1))))
+
+
+def _rank(role: str) -> int:
+    return ROLES.index(role) if role in ROLES else len(ROLES)
+
+
+def _number(name: str) -> int:
+    number = name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0

@@ -1,0 +1,116 @@
+"""Build the charts of the machines of a cluster: bars of each one's figures, and its TIME_WAIT over time."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from bench.analysis import machine_figures as figures
+from bench.analysis.claims import Standing
+from bench.analysis.machine_figures import MachineFigure
+from bench.analysis.sides import Side
+from bench.report.charts import Bar, BarChart, Chart, Charts, ChartSide, Line, Mark
+from bench.report.html import Glance
+from bench.report.run import series
+from bench.report.run.charts import MANY_PORTS, SECONDS, build_lines, find_warmup, rank_sides, select_trials
+from bench.report.text_table import format_number
+from bench.runs.record import Moment
+
+_MOST_BARS = 32
+"""Of one chart: more of them are a table."""
+_MOST_CHARTS = 9
+_BARS: tuple[tuple[str, str, MachineFigure], ...] = (
+    ("Ports used", "percent of half of them, beyond which connect() slows down", figures.SHARE_OF_HALF),
+    ("TIME_WAIT", "sockets, the most at one time", figures.TIME_WAIT),
+    ("Requests", "per second", figures.RATE),
+    ("CPU", "µs per request; of a proxy over the requests of all proxies", figures.CPU),
+)
+_HINT = "Medians over the trials that count; the thin line goes from the least to the greatest of them."
+
+
+def build_glance(sides: Sequence[Side]) -> Glance:
+    """Return the figures of each machine on each side, as bars; none where no run had several machines."""
+    built = (_build_bars(sides, *each) for each in _BARS)
+    legend = [ChartSide(side.name, rank) for side, rank in rank_sides(sides)]
+    return Glance([bars for bars in built if any(bar.value for bar in bars.rows)], _HINT, legend)
+
+
+def build_charts(sides: Sequence[Side]) -> Charts:
+    """Return a chart for each machine that used ports or held TIME_WAIT: those over time.
+
+    Of more than there is room for those with the most are drawn.
+    """
+    named = [ChartSide(side.name, rank, not side.counted) for side, rank in rank_sides(sides)]
+    built = [chart for name in _list_names(sides) if (chart := _build_chart(sides, name)).lines]
+    most = sorted(built, key=_find_height, reverse=True)[:_MOST_CHARTS]
+    return Charts(named, [chart for chart in built if chart in most])
+
+
+def _list_names(sides: Sequence[Side]) -> list[str]:
+    """Return the machines of all sides, each once."""
+    return list(dict.fromkeys(name for side in sides for name in figures.sort_names(side.run)))
+
+
+def _build_bars(sides: Sequence[Side], title: str, unit: str, figure: MachineFigure) -> BarChart:
+    groups = [list(_build_group(sides, name, figure)) for name in _list_names(sides)]
+    drawn = [group for group in groups if any(bar.value or bar.value is None for bar in group)]
+    shown = sorted(drawn, key=_find_value, reverse=True)[: max(1, _MOST_BARS // max(1, len(sides)))]
+    most = f"; the {len(shown)} highest of {len(drawn)} machines" if len(shown) < len(drawn) else ""
+    return BarChart(
+        f"{title}, by machine", unit + most, [bar for group in drawn if group in shown for bar in group]
+    )
+
+
+def _find_value(group: Sequence[Bar]) -> float:
+    return max(bar.value or 0.0 for bar in group)
+
+
+def _build_group(sides: Sequence[Side], name: str, figure: MachineFigure) -> Iterator[Bar]:
+    """Yield a bar of a machine for each side that has the figure."""
+    for side, rank in rank_sides(sides):
+        sample = figures.sample(side, name, figure)
+        label = name if len(sides) == 1 else f"{name}, {side.name}"
+        if sample.median is None:
+            if sample.standing is Standing.VOID:  # a chart of what is mixed would be empty
+                yield Bar(label, None, str(sample.standing), colour=rank)
+            continue
+        factor, unit = (100, " %") if figure.unit == "share" else (1, "")
+        middle, least, greatest = (
+            factor * each for each in (sample.median, min(sample.quoted), max(sample.quoted))
+        )
+        text = f"{middle:.0f}{unit}" if unit else format_number(middle, figure.unit)
+        yield Bar(label, middle, text, least, greatest, rank)
+
+
+def _build_chart(sides: Sequence[Side], name: str) -> Chart:
+    """Return the ports that a machine used over time; of one whose ports were not measured its TIME_WAIT."""
+    ports = list(_build_machine_lines(sides, name, lambda row: row.ports_used))
+    lines = ports or list(_build_machine_lines(sides, name, lambda row: row.time_wait))
+    title, unit = ("ports used", "towards the next role") if ports else ("TIME_WAIT", "sockets")
+    return Chart(
+        f"{name}: {title}", unit, lines, x_label=SECONDS, marks=list(_mark_ports(sides, name, ports)),
+        merge="max", shaded_until=find_warmup(sides),
+    )  # fmt: skip
+
+
+def _build_machine_lines(
+    sides: Sequence[Side], name: str, of: Callable[[Moment], float | None]
+) -> Iterator[Line]:
+    for index, side in enumerate(sides):
+        found = series.collect_points(side, side.trials, name, of)
+        if not any(value for points in found.values() for _, value in points):
+            continue
+        chosen = {trial.trial for trial in select_trials(side)}
+        counted = {number: points for number, points in found.items() if number in chosen}
+        yield from build_lines(index, side, found, series.compute_median_line(counted))
+
+
+def _mark_ports(sides: Sequence[Side], name: str, lines: Sequence[Line]) -> Iterator[Mark]:
+    """Yield where half of a machine's ports are used, and where all are, if it comes near enough."""
+    tuples = max(
+        (value for side in sides for value in figures.sample(side, name, figures.TUPLES).values), default=0.0
+    )
+    if lines and max(y for line in lines for _, y in line.points) > tuples * MANY_PORTS:
+        yield Mark(f"half of its {tuples:,.0f} ports: connect() slows down", y=tuples / 2)
+        yield Mark(f"all {tuples:,.0f} ports: connect() fails", y=tuples)
+
+
+def _find_height(chart: Chart) -> float:
+    return max(y for line in chart.lines for _, y in line.points)
