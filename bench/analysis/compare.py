@@ -237,7 +237,11 @@ def _left_out(sides: Sequence[AnySide]) -> list[str]:
     for side in sides:
         for trial in side.trials:
             reasons = sorted(claims.void_reasons(trial))
-            if reasons:
+            if side.run.kind == "watch" and trial.interrupted:
+                lines.append(
+                    f"{side.name}: the last stretch is left out: it lasted {trial.window_s:.0f} s only"
+                )
+            elif reasons:
                 what = " of rates and times" if trial in side.counted_for(_A_COUNT) else ""
                 lines.append(f"{side.name}: trial {trial.trial} is left out{what} ({', '.join(reasons)})")
         if not side.counted:

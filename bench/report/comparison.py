@@ -15,7 +15,8 @@ from bench.report import sheet, style
 from bench.report.charts import Bar, BarChart, ChartSide
 from bench.report.run import side_picture, tables
 from bench.report.style import PALETTE
-from bench.report.text_table import format_number, format_warnings, terminal_width
+from bench.report.text_table import format_number, format_warnings, terminal_width, wrap
+from bench.report.watch import compared as watch
 from nginx.printable import printable_line
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def text(compared: Sequence[Comparison], keys: Sequence[str] = ()) -> str:
             continue
         parts.append(_one(comparison, [line for line in comparison.warnings if line not in seen]))
         seen.update(comparison.warnings)
+    if not keys and _is_watch(compared):
+        parts.insert(0, f"{wrap(watch.summarize(compared))}\n")
     return "\n".join(parts)
 
 
@@ -67,7 +70,11 @@ def save(compared: Sequence[Comparison], stem: Path) -> list[Path]:
 def is_by_case(compared: Sequence[Comparison]) -> bool:
     """Return whether the comparisons are of cases that share their figures: of scenarios, of recordings."""
     first = compared[0].sides[0]
-    return first.subject is not None or first.run.kind == "watch"
+    return first.subject is not None or _is_watch(compared)
+
+
+def _is_watch(compared: Sequence[Comparison]) -> bool:
+    return compared[0].sides[0].run.kind == "watch"
 
 
 def draw(compared: Sequence[Comparison]) -> "Figure":
@@ -149,12 +156,12 @@ def _lines(compared: Comparison, rows: Sequence[MetricRow]) -> Iterator[str]:
     """Yield a line for each metric, and below it one for each side: median, ratio and answer."""
     names = [printable_line(side.name) for side in compared.sides]
     figures = [[_shown(cell, row.metric.unit) for cell in row.cells] for row in rows]
-    wide = max(map(len, names), default=0)
+    wide, words = max(map(len, names), default=0), tables.name_trials(compared.sides[0])
     median, ratio = (max((len(cell[at]) for cells in figures for cell in cells), default=0) for at in (0, 1))
     for row, cells in zip(rows, figures, strict=True):
         yield f"{_labelled(row.metric, compared)}\n"
         for name, (middle, factor), cell in zip(names, cells, row.cells, strict=True):
-            answer = "" if cell.answer is Answer.BASELINE else answer_words(cell, row.metric.unit)
+            answer = "" if cell.answer is Answer.BASELINE else answer_words(cell, row.metric.unit, words)
             line = f"  {name:<{wide}}  {middle:>{median}}  {factor:>{ratio}}"
             yield from (f"{each}\n" for each in _beside(line, answer))
 
@@ -171,27 +178,32 @@ def _beside(line: str, answer: str) -> list[str]:
     return [f"{line}  {first}".rstrip(), *(" " * indent + each for each in more)]
 
 
-def answer_words(cell: Cell, unit: str) -> str:
+TrialWords = tuple[str, str]
+"""What one trial is called, and several."""
+_TRIAL: TrialWords = ("trial", "trials")
+
+
+def answer_words(cell: Cell, unit: str, words: TrialWords = _TRIAL) -> str:
     """Return the answer that a cell gives, in words."""
     if cell.answer is Answer.NO_DIFFERENCE:
         if not cell.no_more_than:
-            return "equal in every trial"
+            return f"equal in every {words[0]}"
         return f"no difference larger than {_size(cell, unit)} shown"
     if cell.answer is Answer.CANNOT_TELL:
-        return f"cannot tell; {_more(cell)} would"
+        return f"cannot tell; {_more(cell, words)} would"
     if cell.answer is Answer.REFUSED:
         return f"refused: take {cell.instead}"
     return cell.answer.value
 
 
-def format_answer(cell: Cell, unit: str) -> str:
+def format_answer(cell: Cell, unit: str, words: TrialWords = _TRIAL) -> str:
     """Return the ratio to the first side with its interval, and the answer in words."""
-    return ": ".join(part for part in (_shown(cell, unit)[1], answer_words(cell, unit)) if part)
+    return ": ".join(part for part in (_shown(cell, unit)[1], answer_words(cell, unit, words)) if part)
 
 
-def format_cell(cell: Cell, unit: str) -> tuple[str, str]:
+def format_cell(cell: Cell, unit: str, words: TrialWords = _TRIAL) -> tuple[str, str]:
     """Return the median of a cell, and its answer."""
-    return _shown(cell, unit)[0], format_answer(cell, unit)
+    return _shown(cell, unit)[0], format_answer(cell, unit, words)
 
 
 def _size(cell: Cell, unit: str) -> str:
@@ -201,12 +213,12 @@ def _size(cell: Cell, unit: str) -> str:
     return f"{100 * cell.no_more_than:.2g} %"
 
 
-def _more(cell: Cell) -> str:
+def _more(cell: Cell, words: TrialWords) -> str:
     more = cell.more_trials or 1
     if more >= MOST_MORE:
-        return f"not even {MOST_MORE:,} more trials"
+        return f"not even {MOST_MORE:,} more {words[1]}"
     about = "about" if cell.no_more_than is not None else "at least"  # for an interval to begin with
-    return f"{about} {more:,} more trial{'' if more == 1 else 's'}"
+    return f"{about} {more:,} more {words[more != 1]}"
 
 
 def _shown(cell: Cell, unit: str) -> tuple[str, str]:

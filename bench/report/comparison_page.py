@@ -9,6 +9,7 @@ from bench.analysis.compare import Comparison
 from bench.report import comparison, html
 from bench.report.html import Block, Glance, Page, Prose, Section, Table
 from bench.report.run import charts, tables
+from bench.report.watch import compared as watch
 
 _HINT = "Medians over the trials that count; the thin line is the interval of the median."
 
@@ -27,14 +28,28 @@ def build_page(compared: Sequence[Comparison]) -> Page:
     return Page(
         kicker="bench: a comparison",
         title=" against ".join(names),
-        sentence=f"To {names[0]}, figure by figure: {_count_answers(compared)}.",
+        sentence=_summarize(compared),
         warnings=list(warnings),
         sections=[*_draw(compared), *(_build_section(each) for each in compared)],
         started=first.sides[0].run.started,
-        certainty="; ".join(
-            f"{side.name}: {tables.format_trial_count(side)}" for each in compared for side in each.sides
-        ),
+        certainty=_count_trials(compared),
     )
+
+
+def _summarize(compared: Sequence[Comparison]) -> str:
+    """Return how many figures differ; of recordings first what a change of the proxy is about."""
+    sides = compared[0].sides
+    counted = f"To {sides[0].name}, figure by figure: {_count_answers(compared)}."
+    return f"{watch.summarize(compared)} {counted}" if sides[0].run.kind == "watch" else counted
+
+
+def _count_trials(compared: Sequence[Comparison]) -> str:
+    """Return the trials of each side, each number once, however many cases have it."""
+    counts: dict[str, dict[str, None]] = {}
+    for each in compared:
+        for side in each.sides:
+            counts.setdefault(side.name, {})[tables.format_trial_count(side)] = None
+    return "; ".join(f"{name}: {' or '.join(count)}" for name, count in counts.items())
 
 
 def _count_answers(compared: Sequence[Comparison]) -> str:
@@ -59,7 +74,7 @@ def _build_section(compared: Comparison) -> Section:
         for row in compared.rows
         if row.is_telling
         for side, cell in zip(compared.sides, row.cells, strict=True)
-        for median, answer in [comparison.format_cell(cell, row.metric.unit)]
+        for median, answer in [comparison.format_cell(cell, row.metric.unit, tables.name_trials(side))]
     ]
     sides = [f"{side.name}: {side.run.directory}, {side.case}" for side in compared.sides]
     is_by_case = comparison.is_by_case([compared])

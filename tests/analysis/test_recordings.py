@@ -68,7 +68,24 @@ def test_what_a_test_cannot_know_is_said_once(pair: tuple[Path, Path]) -> None:
     assert said.count("the recordings follow each other in time") == 1
     assert said.count("neighbouring stretches") == 1
     assert "6 stretches" in said
-    assert " trials" not in said.partition("[low, high]")[0].replace("more trials", "")
+    assert " trial" not in said.partition("[low, high]")[0]
+
+
+def test_a_comparison_begins_with_the_hops_that_changed(pair: tuple[Path, Path]) -> None:
+    printed = command_line.run("compare", *pair, "-o", pair[0].parent / "picture").stdout
+    hops = "host from 201 to 6.00 (better); 10.0.0.2:8080 from 201 to 6.00 (better)"
+    assert " ".join(printed.partition("\n\n")[0].split()) == f"Connections opened per second: {hops}."
+    same = command_line.run("compare", pair[0], pair[0], "-o", pair[0].parent / "picture").stdout
+    assert same.startswith("Connections opened per second: no change.\n")
+
+
+def test_of_recordings_that_are_too_short_it_says_so_and_what_would_do(tmp_path: Path) -> None:
+    sides = (("one", 200), ("two", 150))
+    folders = [record(tmp_path / name, watched(churn(per_s, seconds=13))) for name, per_s in sides]
+    said = " ".join(command_line.run("compare", *folders, "-o", tmp_path / "picture").stdout.split())
+    assert said.startswith("Connections opened per second: cannot tell of host, 10.0.0.2:8080.")
+    assert "at least 3 more stretches would" in said
+    assert said.count("! one: the last stretch is left out: it lasted 3 s only") == 1
 
 
 def test_one_hop_may_be_named_although_its_name_has_a_colon(pair: tuple[Path, Path]) -> None:
@@ -80,7 +97,10 @@ def test_one_hop_may_be_named_although_its_name_has_a_colon(pair: tuple[Path, Pa
 def test_a_page_of_a_comparison_has_each_hop(pair: tuple[Path, Path]) -> None:
     page = pair[0].parent / "page.html"
     assert command_line.run("compare", *pair, "-o", page).exit_code == 0
-    assert "Every figure: 10.0.0.2:8080" in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert "Every figure: 10.0.0.2:8080" in text
+    assert "Connections opened per second: host from 201 to 6.00 (better)" in text
+    assert "before: 6 stretches; after: 6 stretches<" in text
 
 
 def test_a_condition_may_gate_a_change(pair: tuple[Path, Path]) -> None:

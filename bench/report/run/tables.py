@@ -136,10 +136,13 @@ def build_trial_table(run: Run) -> Table:
 def format_trial_count(side: Side) -> str:
     """Return how many trials of a side there are, and how many of them count."""
     counted, total = len(side.counted), len(side.trials)
-    # A recording has no trials that somebody made: it is cut into stretches.
-    word = ("stretch", "stretches") if side.run.kind == "watch" else ("trial", "trials")
-    label = f"{total} {word[total != 1]}"
+    label = f"{total} {name_trials(side)[total != 1]}"
     return label if counted == total else f"{counted} of {label}"
+
+
+def name_trials(side: Side) -> tuple[str, str]:
+    """Return what one trial of a side is called, and several: a recording is cut into stretches."""
+    return ("stretch", "stretches") if side.run.kind == "watch" else ("trial", "trials")
 
 
 def _format_metric(metric: Metric, trial: Trial) -> str:

@@ -52,7 +52,7 @@ def summarize(run: WatchRun) -> str:
         if len(wasteful) == len(stretches)
         else f"{len(wasteful)} of {len(stretches)} stretches"
     )
-    return f"In {count}: {' '.join(wasteful[-1].verdict)}"
+    return f"In {count} something wasted connections. In the last of them: {' '.join(wasteful[-1].verdict)}"
 
 
 def summarize_limits(run: WatchRun) -> list[str]:
