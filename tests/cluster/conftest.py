@@ -8,9 +8,9 @@ import pytest
 
 from tests.cluster import clusters
 from tests.cluster.clusters import RunningCluster
-from tests.driving import user
+from tests.driving import drive, user
 
-__all__ = ["cluster", "user"]
+__all__ = ["cluster", "drive", "user"]
 
 
 @pytest.fixture(scope="session")
