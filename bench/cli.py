@@ -9,6 +9,7 @@ import sys
 import click
 
 from bench import __version__
+from bench.commands.closed_output import OutputClosed, discard_output, output_may_close
 from bench.commands.lazy_group import HELP, LazyGroup
 from bench.errors import BenchError, ExitCode
 from nginx.errors import NginxConfigError, VersionError
@@ -48,6 +49,7 @@ Exit codes:
   3    the environment failed: a program, a right or a resource is missing
   4    cannot tell: what was measured does not answer the question
   130  interrupted
+  141  nobody reads its output any more, as behind `| head`
 """
 
 
@@ -65,6 +67,15 @@ def bench() -> None:
 def main() -> None:
     """Run the command line; every failure ends as one line and an exit code."""
     try:
+        with output_may_close():
+            _run()
+    except OutputClosed:
+        discard_output()
+        sys.exit(ExitCode.OUTPUT_CLOSED)
+
+
+def _run() -> None:
+    try:
         bench.main(prog_name="bench", standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(ExitCode.INTERRUPTED)
@@ -80,7 +91,7 @@ def main() -> None:
     except (NginxConfigError, VersionError) as error:
         _fail(f"bench: {error}", ExitCode.MISUSE)
     except BrokenPipeError:
-        sys.exit(ExitCode.OK)
+        raise
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
         _fail(f"bench: {where}{error.strerror or error}", ExitCode.ENVIRONMENT)

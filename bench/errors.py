@@ -30,6 +30,8 @@ class ExitCode(IntEnum):
     CANNOT_TELL = 4
     """What was measured does not answer the question."""
     INTERRUPTED = 130
+    OUTPUT_CLOSED = 141
+    """Nobody reads the output any more; a shell has the same of what SIGPIPE ends (128 + 13)."""
 
 
 class BenchError(Exception):

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 
 _DURATIONS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _PER_S = {"": 1.0, "k": 1e3, "K": 1e3, "m": 1e6, "M": 1e6}
@@ -68,3 +69,10 @@ def milliseconds(value: float) -> str:
 def ratio(value: float) -> str:
     """Return a ratio as a factor: `4.1x`, `0.25x`."""
     return f"{value:,.0f}x" if value >= 100 else f"{value:.3g}x"
+
+
+def ratios(values: Sequence[float]) -> list[str]:
+    """Return ratios that stand together, all with the decimals that give the first one three digits."""
+    first = float(f"{abs(values[0]):.2e}")
+    decimals = max(0, 2 - math.floor(math.log10(first))) if first else 2
+    return [f"{value:,.{decimals}f}x" for value in values]

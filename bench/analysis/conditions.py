@@ -195,10 +195,11 @@ def _judge_median(each: Condition, name: str, cell: Cell) -> Judged:
 def _judge_ratio(each: Condition, name: str, cell: Cell, samples: Samples) -> Judged:
     if cell.ratio is not None:
         low, high, bound = cell.ratio.low, cell.ratio.high, each.value
-        shown = f"{each.key} is {units.ratio(cell.ratio.center)}"
-        between = (
-            f" [{units.ratio(low)}, {units.ratio(high)}]" if low is not None and high is not None else ""
-        )
+        center, between = units.ratio(cell.ratio.center), ""
+        if low is not None and high is not None:
+            center, *bounds = units.ratios((cell.ratio.center, low, high))
+            between = f" [{', '.join(bounds)}]"
+        shown = f"{each.key} is {center}"
     else:  # from or to 0 there is no ratio, but a difference to the first side's values times the bound
         difference = samples.times(each.value).difference(cell.alpha)
         low, high, bound = difference.low, difference.high, 0.0

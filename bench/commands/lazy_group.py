@@ -6,6 +6,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from bench.commands.closed_output import output_may_close
+
 HELP = {"help_option_names": ["-h", "--help"]}
 """How each command and each group is called for help."""
 
@@ -17,6 +19,18 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)
         self.table = table
         self.prefix = prefix
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the arguments; OutputClosed where nobody reads the help that they ask for."""
+        with output_may_close():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; OutputClosed where nobody reads its output any more."""
+        with output_may_close():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order of the table."""

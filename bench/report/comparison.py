@@ -15,7 +15,13 @@ from bench.report import sheet, style
 from bench.report.charts import Bar, BarChart, ChartSide
 from bench.report.run import side_picture, tables
 from bench.report.style import PALETTE
-from bench.report.text_table import format_number, format_warnings, terminal_width, wrap
+from bench.report.text_table import (
+    format_number,
+    format_numbers,
+    format_warnings,
+    terminal_width,
+    wrap,
+)
 from bench.report.watch import compared as watch
 from nginx.printable import printable_line
 
@@ -225,9 +231,11 @@ def _shown(cell: Cell, unit: str) -> tuple[str, str]:
     """Return the median and the ratio with its interval, or the difference with it."""
     median = _missing(cell) if cell.estimate is None else format_number(cell.estimate.center, unit)
     if cell.ratio is not None:
-        return median, _with_interval(cell.ratio, units.ratio)
+        if cell.ratio.low is None:
+            return median, units.ratio(cell.ratio.center)
+        return median, _with_interval(cell.ratio, units.ratios)
     if cell.difference is not None:
-        return median, _with_interval(cell.difference, lambda value: _signed(value, unit))
+        return median, _with_interval(cell.difference, lambda values: _signed(values, unit))
     return median, ""
 
 
@@ -236,10 +244,11 @@ def _missing(cell: Cell) -> str:
     return "mixed" if cell.values else "-"
 
 
-def _with_interval(estimate: Estimate, shown: Callable[[float], str]) -> str:
+def _with_interval(estimate: Estimate, shown: Callable[[Sequence[float]], list[str]]) -> str:
     if estimate.low is None or estimate.high is None:
-        return shown(estimate.center)
-    return f"{shown(estimate.center)} [{shown(estimate.low)}, {shown(estimate.high)}]"
+        return shown([estimate.center])[0]
+    center, low, high = shown([estimate.center, estimate.low, estimate.high])
+    return f"{center} [{low}, {high}]"
 
 
 def _labelled(metric: Metric, compared: Comparison) -> str:
@@ -250,8 +259,9 @@ def _labelled(metric: Metric, compared: Comparison) -> str:
     return metric.key if is_in_key else f"{metric.key} ({metric.unit})"
 
 
-def _signed(value: float, unit: str) -> str:
-    return ("+" if value > 0 else "") + format_number(value, unit)
+def _signed(values: Sequence[float], unit: str) -> list[str]:
+    texts = format_numbers(values, unit)
+    return [("+" if value > 0 else "") + text for value, text in zip(values, texts, strict=True)]
 
 
 def _footnotes(compared: Comparison, rows: Sequence[MetricRow]) -> Iterator[str]:

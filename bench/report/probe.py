@@ -120,15 +120,20 @@ def _format_blank(idle: IdleTimeout | None) -> str:
 def _format_idle(idle: IdleTimeout) -> str:
     if idle.high_s is None:
         return f"not ended within {_format_s(idle.low_s)}"
-    low, high = _format_s(idle.low_s), _format_s(idle.high_s)
-    span = low if low == high else f"{low.removesuffix(' s')} to {high}"
+    decimals = _decimals(idle.low_s)
+    low, high = (f"{seconds:.{decimals}f}" for seconds in (idle.low_s, idle.high_s))
+    span = f"{low} s" if low == high else f"{low} to {high} s"
     ending = "" if idle.ending is None else f" {_ENDINGS[idle.ending]}"
     count = f" ({len(idle.seen_s)} connections seen)" if idle.seen_s else ""
     return f"ended after {span}{ending}{count}"
 
 
 def _format_s(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    return f"{seconds:.{_decimals(seconds)}f} s"
+
+
+def _decimals(seconds: float) -> int:
+    return 2 if seconds < 10 else 1
 
 
 def _build_cases(cases: tuple[KeepAliveCase, ...]) -> Table:

@@ -18,8 +18,9 @@ _PROSE_WIDTH = 100
 """Columns of text that are pleasant to read."""
 _NARROWEST = 20
 _WORD = re.compile(r"\([^()]{1,30}\)|\S+")
-_GAP = 3
-"""Columns between two columns of a table."""
+_HUNDRED, _TEN, _ONE = 99.95, 9.995, 0.995
+_GAPS = (3, 2)
+"""Columns between two columns of a table; the second where there is too little room for the first."""
 
 
 def terminal_width() -> int:
@@ -41,14 +42,19 @@ def format_table(table: Table, are_figures: bool = True) -> str:
     """
     columns = [printable_line(column) for column in table.columns]
     rows = [[printable_line(cell) for cell in row] for row in table.rows]
-    widths = _fit(columns, rows, terminal_width() - 1)
-    if widths is None:
-        return "\n" + "".join(_stack(columns, row) for row in rows)
-    return _lay_out(columns, rows, widths, are_figures)
+    for gap in _GAPS:
+        widths = _fit(columns, rows, terminal_width() - 1, gap)
+        if widths is not None:
+            return _lay_out(columns, rows, widths, are_figures, gap)
+    return "\n" + "".join(_stack(columns, row) for row in rows)
 
 
 def _lay_out(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], are_figures: bool
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    are_figures: bool,
+    gap: int,
 ) -> str:
     import io  # noqa: PLC0415
 
@@ -56,7 +62,8 @@ def _lay_out(
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table as RichTable  # noqa: PLC0415
 
-    grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    # The box itself draws one of the columns between.
+    grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, gap - 2))
     for index, (column, width) in enumerate(zip(columns, widths, strict=True)):
         grid.add_column(
             _fold(column, width), justify="right" if are_figures and index > 0 else "left", width=width
@@ -65,7 +72,7 @@ def _lay_out(
         grid.add_row(*map(_fold, row, widths))
     console = Console(
         file=io.StringIO(),
-        width=sum(widths) + _GAP * len(widths) + 2,
+        width=sum(widths) + gap * len(widths) + 2,
         color_system=None,
         legacy_windows=False,
         # Brackets and colons in a name are no markup, and no picture.
@@ -78,7 +85,7 @@ def _lay_out(
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 
-def _fit(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int] | None:
+def _fit(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, gap: int) -> list[int] | None:
     """Return the widths of the columns within `width`; None where a word would have to be broken."""
     from rich.cells import cell_len  # noqa: PLC0415
 
@@ -87,7 +94,7 @@ def _fit(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> l
     least = [max(cell_len(word) for cell in each for word in _WORD.findall(cell) or [""]) for each in cells]
     # Names that were folded could not be told from two names.
     least[0] = max([least[0], *(cell_len(row[0]) for row in rows)])
-    room = width - _GAP * (len(widths) - 1)
+    room = width - gap * (len(widths) - 1)
     while sum(widths) > room:
         spare = [each - fewest for each, fewest in zip(widths, least, strict=True)]
         if max(spare) <= 0:
@@ -128,14 +135,26 @@ def format_number(value: float, unit: str = "") -> str:
 
     Seconds get a tenth and no more from 1 s on: that is how often the ports are polled.
     """
-    if abs(value) >= 100 or (unit == "" and value == round(value)):
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= (1 if unit == "s" else 10) else f"{value:.2f}"
+    return format_numbers((value,), unit)[0]
+
+
+def format_numbers(values: Sequence[float], unit: str = "") -> list[str]:
+    """Return figures that stand together, all with as many decimals as the first one needs."""
+    decimals = _decimals(values, unit)
+    return [f"{value:,.{decimals}f}" for value in values]
+
+
+def _decimals(values: Sequence[float], unit: str) -> int:
+    first = abs(values[0])
+    # What would be rounded up to the next power of ten has as many decimals as that.
+    if first >= _HUNDRED or (unit == "" and all(value == round(value) for value in values)):
+        return 0
+    return 1 if first >= (_ONE if unit == "s" else _TEN) else 2
 
 
 def format_spread(center: float, low: float, high: float, unit: str) -> str:
     """Return a median with the least and the greatest value, where they differ: `5 (4 to 6)`."""
-    middle, least, greatest = (format_number(value, unit) for value in (center, low, high))
+    middle, least, greatest = format_numbers((center, low, high), unit)
     return middle if least == greatest else f"{middle} ({least} to {greatest})"
 
 

@@ -239,12 +239,15 @@ def _estimate_json(estimate: Estimate | None) -> EstimateJson | None:
 def seconds(estimate: Estimate) -> str:
     """Return a time with its interval in words: `12 s (11 to 14 s)`."""
     if estimate.low is None or estimate.high is None:
-        return f"about {_span(estimate.center)}"
-    return f"{_span(estimate.center)} ({_span(estimate.low)} to {_span(estimate.high)})"
+        return f"about {_spans(estimate.center)[0]} s"
+    center, low, high = _spans(estimate.center, estimate.low, estimate.high)
+    return f"{center} s ({low} to {high} s)"
 
 
-def _span(seconds: float) -> str:
-    return f"{max(0.0, seconds):.0f} s" if seconds >= 10 else f"{max(0.0, seconds):.1f} s"
+def _spans(*seconds: float) -> list[str]:
+    """Return times with as many decimals as the first one needs."""
+    decimals = 0 if seconds[0] >= 10 else 1
+    return [f"{max(0.0, each):.{decimals}f}" for each in seconds]
 
 
 def _taken(found: Forecast) -> str:

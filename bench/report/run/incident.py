@@ -15,7 +15,14 @@ from bench.report.charts import Bar, BarChart, ChartSide
 from bench.report.html import Glance, Table
 from bench.report.run import text
 from bench.report.style import HOLDER_RANKS
-from bench.report.text_table import format_number, format_paths, format_table, format_warnings, wrap
+from bench.report.text_table import (
+    format_number,
+    format_numbers,
+    format_paths,
+    format_table,
+    format_warnings,
+    wrap,
+)
 from bench.runs.record import UNSEEN, Run, Trial
 
 if TYPE_CHECKING:
@@ -187,7 +194,7 @@ def _format_cells(row: SubjectRow) -> Sequence[str]:
     return (
         row.name,
         "void" if row.rate is None else f"{row.rate:,.0f}",
-        f"{format_number(min(rates))} to {format_number(max(rates))}" if rates else "-",
+        " to ".join(format_numbers((min(rates), max(rates)))) if rates else "-",
         "void" if row.p99_ms.median is None else format_number(row.p99_ms.median, "ms"),
         f"{row.per_request:.4f}",
         *("-" if held is None else f"{held:,.0f}" for held in (row.proxy_side, row.backend_side)),

@@ -69,16 +69,40 @@ def format_table(rows: Sequence[HopRow]) -> Iterator[str]:
         max(len(text) for text in (column.heading, *(row[index] for row in cells)))
         for index, column in enumerate(columns)
     ]
-    room = max(_NARROWEST_HOP, width - sum(widths) - 2 * len(widths))
+    room = width - sum(widths) - 2 * len(widths)
+    if room < _NARROWEST_HOP:
+        yield from _stacked(shown, width)
+    else:
+        yield from _side_by_side(shown, columns, cells, widths, room)
+    if not rows:
+        yield "no TCP connection seen"
+    if len(rows) > MOST_HOPS:
+        yield f"and {units.count(len(rows) - MOST_HOPS)} more hops"
+
+
+def _side_by_side(
+    shown: Sequence[HopRow],
+    columns: Sequence[TextColumn],
+    cells: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    room: int,
+) -> Iterator[str]:
+    """Yield a line of headings and one for each hop, whose name has `room`."""
     names = [words.name(row, room) for row in shown]
     room = max(map(len, (*names, "hop")))
     for name, row in zip(("hop", *names), ([each.heading for each in columns], *cells), strict=True):
         figures = (text.rjust(size) for text, size in zip(row, widths, strict=True))
         yield "  ".join((name.ljust(room), *figures)).rstrip()
-    if not rows:
-        yield "no TCP connection seen"
-    if len(rows) > MOST_HOPS:
-        yield f"and {units.count(len(rows) - MOST_HOPS)} more hops"
+
+
+def _stacked(shown: Sequence[HopRow], width: int) -> Iterator[str]:
+    """Yield a paragraph for each hop: its name, and a line for each figure that there is."""
+    for row in shown:
+        yield words.name(row, width)
+        figures = ((column.heading, column.cell(row)) for column in COLUMNS)
+        for name, cell in figures:
+            if cell != "-":
+                yield from _wrap(f"{name}: {cell}", "  ", "    ")
 
 
 def format_foot(look: Look, scope: str) -> Iterator[str]:

@@ -52,12 +52,26 @@ def test_the_verdict_comes_first_and_the_table_behind_it(monkeypatch: pytest.Mon
     assert lines[heading + 1].split()[:5] == ["10.0.0.2:8080", "≥", "1,950", "peer", "0"]
 
 
-@pytest.mark.parametrize("columns", [40, 60, 80, 100, 200])
+@pytest.mark.parametrize("columns", [20, 30, 40, 50, 60, 80, 100, 200])
 def test_no_line_is_wider_than_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = printed(busy(), monkeypatch, columns)
-    if columns >= 70:  # a narrower table has no column left to leave out
-        assert max(map(len, lines)) <= columns
+    assert max(map(len, lines)) <= columns
     assert len(lines) > 5
+
+
+def test_where_a_table_has_no_room_each_figure_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = printed(busy(), monkeypatch, 24)
+    at = lines.index("10.0.0.2:8080")
+    assert lines[at : at + 7] == [
+        "10.0.0.2:8080",
+        "  opened/s: ≥ 1,950",
+        "  closed by: peer",
+        "  estab: 0",
+        "  TIME_WAIT: 0",
+        "  ports: 0 %",
+        "  ports left: 28,232 of",
+    ]
+    assert any("…" in line and line.endswith(":5678]:8443") for line in lines)
 
 
 def test_a_wide_terminal_shows_how_many_ports_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
