@@ -3,18 +3,20 @@
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.cluster.running_proxy import RunningProxy
 from bench.experiment.load_clients import LoadClients
 from bench.experiment.testbed import Testbed, TrialRequest
 from bench.experiment.trial_result import TrialResult, TrialTimes
-from bench.lab import Host, Lab
+from bench.lab import Host, Lab, port_of
 from bench.lab.supervisor import strongest
 from bench.load.generator import Second, Totals
 from bench.load.job import LoadJob
 from bench.machine.affinity import Cores
 from bench.observe.host_observer import HostSample
+from bench.observe.tcp_counters import Counters
 from bench.subjects import certificates
 from bench.subjects.certificates import CHAIN, KEY, Certificate
 from bench.subjects.subject import SubjectCounts
@@ -33,6 +35,8 @@ class PartRequest:
     cores: Cores
     is_shared: bool
     """Whether another role has the same network namespace."""
+    port: int
+    """Where the role listens; 0: on any free port."""
     ours: tuple[int, ...]
     """Processes of this machine, by pid, whose work belongs to the run."""
 
@@ -81,6 +85,7 @@ class Part:
             place, self._stack, request.trial, self._reporter, cores=cores, ours=request.ours
         )
         self._load: LoadClients | None = None
+        self._running: RunningProxy | None = None
 
     def start_backend(self, flags: Sequence[str], certificate: Certificate | None) -> tuple[str, ...]:
         """Start the backend with `flags` of `python -m backends` and return where it listens."""
@@ -95,8 +100,17 @@ class Part:
         self, upstreams: Sequence[str], certificate: Certificate | None, authority: str | None
     ) -> str:
         """Start the subject before `upstreams` and return where the clients find it."""
-        self._testbed.roles.ports |= {int(each.rpartition(":")[2]) for each in upstreams}
+        self._testbed.roles.ports |= set(map(port_of, upstreams))
         return self._testbed.start_proxy(upstreams, certificate, authority)
+
+    def watch_proxy(self, address: str, upstreams: Sequence[str]) -> None:
+        """Watch the proxy that runs at `address` before `upstreams`, instead of starting one."""
+        self._running = RunningProxy(address)
+        self._stack.callback(self._running.close)
+        self._running.watch(upstreams)
+        self._testbed.roles.target = self._running.roots
+        self._testbed.roles.target_ports |= {port_of(address)}
+        self._testbed.roles.ports |= set(map(port_of, upstreams))
 
     def start_clients(self, job: LoadJob, jobs: Sequence[LoadJob]) -> None:
         """Start a load worker for each of `jobs`, ready to go."""
@@ -107,6 +121,8 @@ class Part:
         """Take part in the trial from its first moment to the end of the drain; return what came of it."""
         with self._reporter:
             result = self._testbed.run_at(lambda: times, timeout_s)
+        if self._running is not None:
+            result = _with_opened(result, self._running)
         counts = self._count()
         if self._load is None:
             return PartResult(result, counts)
@@ -130,10 +146,18 @@ class Part:
         )
 
 
+def _with_opened(result: TrialResult, running: RunningProxy) -> TrialResult:
+    """Return the result with the connections that the proxy itself opened, where its machine has others."""
+    opened = running.stop()
+    counters = None if opened is None else Counters(active_opens=opened)
+    seen = {role: replace(each, counters=counters) for role, each in result.seen.items()}
+    return replace(result, seen=seen, notes=(*result.notes, *running.notes))
+
+
 def _open_lab(request: PartRequest) -> Lab:
     """Open the lab of one host: where the others are, its role is told."""
     supervisor = strongest()
-    host = Host(request.role, [request.address], [request.address])
+    host = Host(request.role, [request.address], [request.address], request.port)
     host.join(supervisor)
     return Lab("cluster", [host], supervisor, is_shared=request.is_shared)
 

@@ -13,6 +13,7 @@ from bench.cluster import worker
 from bench.cluster.connection import DaskCluster, WorkerFacts
 from bench.cluster.worker import WorkerDescription
 from bench.errors import LabError
+from bench.lab import split_address
 from bench.machine import affinity
 from bench.machine.affinity import Cores
 from bench.plan.run_plan import Plan
@@ -45,29 +46,6 @@ class RolePlace:
         )
 
 
-def wanted(plan: Plan) -> dict[str, int]:
-    """Return how many places of each role a plan needs."""
-    cluster = plan.cluster
-    is_target, has_proxy = plan.subject.target is not None, plan.subject.name != "direct"
-    return {
-        "proxy": cluster.proxies if has_proxy and not is_target and cluster.proxy_at is None else 0,
-        "backend": 0 if is_target else cluster.backends,
-        "client": cluster.clients,
-    }
-
-
-def check(cluster: DaskCluster, counts: dict[str, int]) -> None:
-    """Raise LabError where the workers do not offer the resources for so many places of each role."""
-    for role, count in counts.items():
-        offered = sum(int(each.resources.get(role, 0)) for each in cluster.workers)
-        if offered < count:
-            flag = f"--{'proxie' if role == 'proxy' else role}s {count}"
-            raise LabError(
-                f"cluster: {flag} needs {count} of the resource {role}, and {len(cluster.workers)} workers"
-                f" offer {offered}; start more of them with `--resources {role}=1`, or ask for fewer"
-            )
-
-
 @contextmanager
 def hold(
     cluster: DaskCluster, plan: Plan, topic: str, reports: "queue.SimpleQueue[Any]"
@@ -76,64 +54,104 @@ def hold(
 
     `reports` receives what the places report under `topic`.
     """
-    counts = wanted(plan)
-    check(cluster, counts)
     descriptions = cluster.call_each([each.address for each in cluster.workers], worker.describe_worker)
-    held: dict[str, tuple[str, str, Any]] = {}
+    placer = _Placer(cluster, plan, descriptions, topic, reports)
+    placer.check()
     try:
-        for role in sorted(counts, key=lambda role: len(_offering(cluster, role))):
-            for number in range(1, counts[role] + 1):
-                key = f"{role}-{number}-{secrets.token_hex(4)}"
-                used = {address for _, address, _ in held.values()}
-                future, address = _place(cluster, role, key, topic=topic, used=used, reports=reports)
-                held[key] = (role, address, future)
-        yield _places(cluster, plan, held, descriptions)
+        placer.place_all()
+        yield _places(cluster, plan, placer.held, descriptions)
     finally:
-        addresses = sorted({address for _, address, _ in held.values()})
-        cluster.try_each(addresses, worker.release, list(held))
+        addresses = sorted({address for _, address, _ in placer.held.values()})
+        cluster.try_each(addresses, worker.release, list(placer.held))
 
 
-def _offering(cluster: DaskCluster, role: str) -> list[WorkerFacts]:
-    return [each for each in cluster.workers if each.resources.get(role, 0) >= 1]
+class _Placer:
+    """Has Dask's scheduler place the roles of a plan, one after the other."""
 
+    def __init__(
+        self,
+        cluster: DaskCluster,
+        plan: Plan,
+        descriptions: dict[str, WorkerDescription],
+        topic: str,
+        reports: "queue.SimpleQueue[Any]",
+    ) -> None:
+        self.held: dict[str, tuple[str, str, Any]] = {}
+        """Role, address of the worker and future of Dask's, by key."""
+        self._cluster = cluster
+        self._plan = plan
+        self._descriptions = descriptions
+        self._topic = topic
+        self._reports = reports
+        self._counts = self._wanted()
 
-def _place(
-    cluster: DaskCluster,
-    role: str,
-    key: str,
-    *,
-    topic: str,
-    used: set[str],
-    reports: "queue.SimpleQueue[Any]",
-) -> tuple[Any, str]:
-    """Have the scheduler place one role, on a worker without one as long as there is such; return where."""
-    offering = _offering(cluster, role)
-    free = [each.address for each in offering if each.address not in used]
-    future = cluster.client.submit(
-        worker.hold,
-        key,
-        topic,
-        key=key,
-        pure=False,
-        resources={role: 1},
-        workers=free or [each.address for each in offering],
-        allow_other_workers=False,
-    )
-    deadline_s = time.monotonic() + _PLACE_TIMEOUT_S
-    while (left_s := deadline_s - time.monotonic()) > 0:
-        try:
-            reporter, report = pickle.loads(reports.get(timeout=min(left_s, 0.5)))
-        except queue.Empty:
-            if future.done():
-                future.result()  # raises why it could not be placed
-            continue
-        if reporter == key:
-            return future, str(report["worker"])
-    names = ", ".join(each.name for each in offering)
-    raise LabError(
-        f"cluster: no worker took the role {role} within {_PLACE_TIMEOUT_S:g} s, though {names} may;"
-        " see whether another run holds it"
-    )
+    def check(self) -> None:
+        """Raise LabError where the workers do not offer the resources for so many places of each role."""
+        workers = self._cluster.workers
+        for role, count in self._counts.items():
+            offered = sum(int(each.resources.get(role, 0)) for each in workers)
+            if offered < count:
+                flag = f"--{'proxie' if role == 'proxy' else role}s {count}"
+                raise LabError(
+                    f"cluster: {flag} needs {count} of the resource {role}, and {len(workers)} workers"
+                    f" offer {offered}; start more of them with `--resources {role}=1`, or ask for fewer"
+                )
+
+    def place_all(self) -> None:
+        """Place each role; those first that the fewest workers offer."""
+        for role in sorted(self._counts, key=lambda role: len(self._offering(role))):
+            for number in range(1, self._counts[role] + 1):
+                key = f"{role}-{number}-{secrets.token_hex(4)}"
+                self.held[key] = (role, *self._place(role, key))
+
+    def _wanted(self) -> dict[str, int]:
+        """Return how many places of each role the plan needs."""
+        cluster, subject = self._plan.cluster, self._plan.subject
+        if subject.target is not None:
+            return {"client": cluster.clients}
+        proxies = 0 if subject.name == "direct" else cluster.proxies
+        if cluster.proxy_at is not None:
+            proxies = min(1, len(self._offering("proxy")))  # only to watch it
+        return {"proxy": proxies, "backend": cluster.backends, "client": cluster.clients}
+
+    def _offering(self, role: str) -> list[WorkerFacts]:
+        """Return the workers that may have a role; a proxy that runs already is watched on its machine."""
+        offering = [each for each in self._cluster.workers if each.resources.get(role, 0) >= 1]
+        if role != "proxy" or self._plan.cluster.proxy_at is None:
+            return offering
+        host = split_address(self._plan.cluster.proxy_at)[0]
+        return [each for each in offering if host in self._descriptions[each.address].addresses.values()]
+
+    def _place(self, role: str, key: str) -> tuple[str, Any]:
+        """Have one role placed, on a worker without one as long as there is such; return where."""
+        offering = self._offering(role)
+        used = {address for _, address, _ in self.held.values()}
+        free = [each.address for each in offering if each.address not in used]
+        future = self._cluster.client.submit(
+            worker.hold,
+            key,
+            self._topic,
+            key=key,
+            pure=False,
+            resources={role: 1},
+            workers=free or [each.address for each in offering],
+            allow_other_workers=False,
+        )
+        deadline_s = time.monotonic() + _PLACE_TIMEOUT_S
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            try:
+                reporter, report = pickle.loads(self._reports.get(timeout=min(left_s, 0.5)))
+            except queue.Empty:
+                if future.done():
+                    future.result()  # raises why it could not be placed
+                continue
+            if reporter == key:
+                return str(report["worker"]), future
+        names = ", ".join(each.name for each in offering)
+        raise LabError(
+            f"cluster: no worker took the role {role} within {_PLACE_TIMEOUT_S:g} s, though {names} may;"
+            " see whether another run holds it"
+        )
 
 
 def _places(

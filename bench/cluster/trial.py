@@ -113,7 +113,7 @@ class _ClusterTrial:
         self._each(places, "open", lambda place: [self._part_request(place)])
         shown = _certificates(self._plan, self._machines)
         upstreams = self._start_backends(shown)
-        fronts = self._start_proxies(upstreams, shown) or upstreams
+        fronts = self._find_proxies(upstreams, shown) or upstreams
         authority = shown.get("proxy", shown.get("backend"))
         job = load_job(self._plan, self._mode, fronts[0], None if authority is None else authority.authority)
         self._start_clients(job, fronts)
@@ -166,6 +166,14 @@ class _ClusterTrial:
             self._machines.of("proxy"), "start_proxy", lambda _: [upstreams, shown.get("proxy"), authority]
         )
 
+    def _find_proxies(self, upstreams: list[str], shown: Mapping[str, Certificate]) -> list[str]:
+        """Return where the clients find the proxies: those that are started, or the one that runs already."""
+        address = self._plan.cluster.proxy_at
+        if address is None:
+            return self._start_proxies(upstreams, shown)
+        self._each(self._machines.of("proxy"), "watch_proxy", lambda _: [address, upstreams])
+        return [address]
+
     def _start_clients(self, job: LoadJob, fronts: Sequence[str]) -> None:
         clients, workers = self._machines.of("client"), self._plan.load.workers
         jobs = [
@@ -177,8 +185,17 @@ class _ClusterTrial:
         self._each(clients, "start_clients", lambda place: [job, own[place.key]])
 
     def _part_request(self, place: RolePlace) -> PartRequest:
+        cluster = self._plan.cluster
+        ports = {"proxy": cluster.proxy_port, "backend": cluster.backend_port}
         return PartRequest(
-            place.name, place.role, place.address, self._request, place.cores, place.is_shared, place.ours
+            name=place.name,
+            role=place.role,
+            address=place.address,
+            trial=self._request,
+            cores=place.cores,
+            is_shared=place.is_shared,
+            port=ports.get(place.role) or 0,
+            ours=place.ours,
         )
 
     def _submit(self, place: RolePlace, method: str, *arguments: Any) -> "Future[Any]":

@@ -58,6 +58,8 @@ class Roles:
     """Set by whoever ends the window early, from another thread."""
     target: tuple[int, ...] = ()
     """Process trees of a server that runs already, in the place of the proxy."""
+    target_ports: set[int] = field(default_factory=set)
+    """Where it listens, if it is watched as a proxy before the servers."""
 
     @property
     def version(self) -> str:
@@ -114,6 +116,7 @@ class Roles:
         """Return whom to watch on each host, and by which ports its connections are told apart."""
         behind, subject = frozenset(self.ports), self.subject
         front = behind if subject is None else frozenset([port_of(subject.address)])
+        front = frozenset(self.target_ports) or front
         entry = front if self.network is None else frozenset(map(port_of, self.network.addresses))
         proxy = [*self.target] if subject is None or subject.pid is None else [subject.pid]
         servers = [*(server.process.pid for server in self.servers), *self.other_processes]

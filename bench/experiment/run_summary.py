@@ -168,13 +168,20 @@ def _time_wait(facts: RunFacts, memory_mib: Mapping[str, float | None]) -> dict[
 
 
 def _subject_name(plan: Plan) -> str:
+    if plan.cluster.proxy_at is not None:
+        return "running proxy"
     if plan.subject.idiom is not None:
         return f"{plan.subject.name} {plan.subject.idiom}"
     return "target" if plan.subject.target else plan.subject.name
 
 
+def _is_enforced(plan: Plan) -> bool:
+    """Return whether the mode is that of the plan, and not what a configuration of others makes of it."""
+    return plan.subject.idiom is None and plan.cluster.proxy_at is None
+
+
 def _closes_first(facts: RunFacts) -> str | None:
-    if facts.mode is not Mode.SHORT or facts.plan.subject.idiom is not None:
+    if facts.mode is not Mode.SHORT or not _is_enforced(facts.plan):
         return None
     if _subject_name(facts.plan) in ("direct", "target"):
         return "client"
@@ -311,7 +318,7 @@ def _wrong_statuses(facts: RunFacts) -> dict[str, int]:
 
 def _upstream_warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWarning]:
     subject, backend = facts.plan.subject, facts.plan.backend
-    if subject.idiom is None:
+    if _is_enforced(facts.plan):
         may_expire = subject.pool_idle_timeout_s < facts.end_s
         is_small = facts.plan.pool_idle < facts.plan.concurrency
         yield from validity.mode_warnings(facts.mode, upstream, may_expire=may_expire, is_small=is_small)

@@ -22,6 +22,10 @@ class Cluster:
     backends: int = 1
     data_interface: str | None = None
     """Network interface whose address the roles use; None: the address of the Dask worker."""
+    proxy_port: int | None = None
+    """Where each of our proxies listens; None: on any free port."""
+    backend_port: int | None = None
+    """Where each of our backends listens; None: on any free port."""
     proxy_at: str | None = None
     """HOST:PORT of a proxy that runs already; none of ours is started."""
 
@@ -60,7 +64,38 @@ _CHECKS: tuple[tuple[Callable[["Plan"], bool], str], ...] = (
         lambda p: p.cluster.proxy_at is None or p.cluster.proxies == 1,
         "cluster.proxy_at = {cluster.proxy_at!r} names the one proxy; leave cluster.proxies out",
     ),
+    (
+        lambda p: p.cluster.proxy_at is None or _is_host_and_port(p.cluster.proxy_at),
+        "cluster.proxy_at = {cluster.proxy_at!r} is no HOST:PORT",
+    ),
+    (
+        lambda p: p.cluster.proxy_at is None or p.cluster.backend_port is not None,
+        "cluster.proxy_at = {cluster.proxy_at!r} needs cluster.backend_port: the port at which its"
+        " configuration expects the backends",
+    ),
+    (
+        lambda p: p.cluster.proxy_at is None or p.mode != "both",
+        "cluster.proxy_at = {cluster.proxy_at!r} has the mode that its configuration gives it; set mode to"
+        " the one that is expected",
+    ),
+    (
+        lambda p: p.cluster.proxy_at is None or not p.load.tls,
+        "cluster.proxy_at = {cluster.proxy_at!r} has a certificate of its own, which load.tls cannot verify;"
+        " leave load.tls out",
+    ),
+    (
+        lambda p: all(
+            port is None or 1 <= port <= 65535 for port in (p.cluster.proxy_port, p.cluster.backend_port)
+        ),
+        "cluster.proxy_port = {cluster.proxy_port} and cluster.backend_port = {cluster.backend_port} are"
+        " between 1 and 65535",
+    ),
 )
+
+
+def _is_host_and_port(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and 1 <= int(port) <= 65535
 
 
 def check(plan: "Plan") -> None:

@@ -266,6 +266,8 @@ FLAGS = (
         metavar="NAME",
         unset="that of the Dask worker's address",
     ),
+    Flag("cluster.proxy_port", "Where our proxies listen.", Kind.WHOLE, unset="any free port"),
+    Flag("cluster.backend_port", "Where our backends listen.", Kind.WHOLE, unset="any free port"),
     Flag(
         "cluster.proxy_at",
         "A proxy that runs already, before our backends.",

@@ -17,6 +17,7 @@ from tests import bench_process, needs
 ROOT = Path(__file__).parents[2]
 PACKAGE = "distributed"
 EXTRA = "pip install 'keepalive-bench[cluster]'"
+QUICK = ("--trials", "1", "--warmup", "0.2", "--duration", "0.8", "--connections", "16")
 PRELUDE = """
 import json, sys
 from pathlib import Path
@@ -56,6 +57,11 @@ class RunningCluster:
         done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    def trials(self, folder: Path, *flags: str) -> list[dict[str, Any]]:
+        """Return the trials of a quick `bench run` on the cluster, that of short first."""
+        where = ("--lab", "cluster", "--scheduler", self.path, "--data-interface", "data")
+        return bench_process.trials(*where, *QUICK, *flags, root=folder)
 
 
 @contextmanager

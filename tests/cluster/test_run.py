@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests import bench_process
 from tests.cluster.clusters import RunningCluster
-
-QUICK = ("--trials", "1", "--warmup", "0.2", "--duration", "0.8", "--connections", "16")
-
-
-def trials(cluster: RunningCluster, folder: Path, *flags: str) -> list[dict[str, Any]]:
-    """Return the trials of `bench run` on the cluster, that of short first."""
-    where = ("--lab", "cluster", "--scheduler", cluster.path, "--data-interface", "data")
-    return bench_process.trials(*where, *QUICK, *flags, root=folder)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +21,7 @@ def trials(cluster: RunningCluster, folder: Path, *flags: str) -> list[dict[str,
 def test_every_connection_of_every_hop_is_counted(
     cluster: RunningCluster, tmp_path: Path, flags: tuple[str, ...], names: list[str]
 ) -> None:
-    for trial in trials(cluster, tmp_path, "--mode", "both", *flags):
+    for trial in cluster.trials(tmp_path, "--mode", "both", *flags):
         rows = {row["name"]: row for row in trial["machines"]}
         assert sorted(rows) == names
         opened = trial["upstream"]["connections_opened"]

@@ -1,0 +1,75 @@
+"""A proxy that runs already on a machine of the cluster is loaded, and watched as `bench watch` would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests import bench_process
+from tests.cluster.clusters import RunningCluster
+
+PROXY = "10.89.1.4:18080"
+BACKENDS = [f"10.89.1.{number}:19000" for number in (1, 2, 3)]
+START = """
+def start(arguments):
+    import subprocess, sys
+    argv = [sys.executable, "-m", "proxy", *arguments]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process.stdout.readline()
+    return process.pid
+
+with connect() as client:
+    host = next(a for a, w in client.scheduler_info(n_workers=-1)["workers"].items() if w["name"] == "host-4")
+    print(json.dumps(client.run(start, sys.argv[1:], workers=[host])[host]))
+"""
+STOP = """
+def stop(pid):
+    import os, signal
+    os.kill(pid, signal.SIGTERM)
+    os.waitpid(pid, 0)
+
+with connect() as client:
+    host = next(a for a, w in client.scheduler_info(n_workers=-1)["workers"].items() if w["name"] == "host-4")
+    print(json.dumps(client.run(stop, int(sys.argv[1]), workers=[host])[host]))
+"""
+
+
+@contextmanager
+def running_proxy(cluster: RunningCluster, mode: str) -> Iterator[None]:
+    """Run a proxy on host-4 for a block, before whatever backends come."""
+    upstreams = [word for backend in BACKENDS for word in ("--upstream", backend)]
+    pid = cluster.run(START, "--listen", PROXY, "--mode", mode, *upstreams)
+    try:
+        yield
+    finally:
+        cluster.run(STOP, str(pid))
+
+
+@pytest.mark.parametrize("mode", ["short", "keepalive"])
+def test_what_it_opens_is_counted_beside_it(cluster: RunningCluster, tmp_path: Path, mode: str) -> None:
+    flags = ("--proxy-at", PROXY, "--backends", "3", "--backend-port", "19000", "--mode", mode)
+    with running_proxy(cluster, mode):
+        (trial,) = cluster.trials(tmp_path, *flags)
+    rows = {row["name"]: row for row in trial["machines"]}
+    assert sorted(rows) == ["backend-1", "backend-2", "backend-3", "client-1", "proxy-1"]
+    opened = trial["upstream"]["connections_opened"]
+    assert opened == sum(rows[f"backend-{number}"]["accepted"] for number in (1, 2, 3))
+    assert trial["upstream"]["witnesses"]["subject"] is None
+    # Where this kernel has events for this user, the watch counts each; else it says that it cannot.
+    is_exact = not any("shows no events" in warning["message"] for warning in trial["warnings"])
+    assert trial["upstream"]["witnesses"]["kernel"] == (opened if is_exact else None)
+    assert rows["proxy-1"]["cpu_s"] > 0
+    assert (trial["upstream"]["requests_per_connection"] == 1) is (mode == "short")
+    assert bench_process.codes(trial) <= {"lab"}
+
+
+def test_nothing_listens_there(cluster: RunningCluster, tmp_path: Path) -> None:
+    flags = ("--proxy-at", "10.89.1.4:18081", "--backend-port", "19000", "--mode", "short", "-o", tmp_path)
+    done = bench_process.run("run", "--lab", "cluster", "--scheduler", cluster.path, *flags)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1] == (
+        "bench: --proxy-at 10.89.1.4:18081: nothing listens there; start the proxy, or name its address"
+    )
