@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -16,6 +18,8 @@ from bench.probe.model import Ending, IdleTimeout, ProbeResult
 ROOT = Path(__file__).parent.parent
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
 HOW_TO = ("idle-timeout.md", "production-host.md")
+OTHER_PROGRAMS = ("idle-times.md", "pipes.md")
+"""Pages that name options of servers, and of the processes that `bench` starts."""
 MOST_WORDS = 900
 """A how-to is read by somebody whose host has a problem."""
 
@@ -28,6 +32,30 @@ def commands(text: str) -> list[str]:
 
 
 SHOWN = [(page, line) for page in PAGES for line in commands(PAGES[page]) if line.startswith("bench ")]
+
+
+def read_prose(page: str) -> list[str]:
+    """Return what stands in backticks in the sentences of a page; README.md lies above the others."""
+    text = PAGES[page] if page in PAGES else (ROOT / page).read_text(encoding="utf-8")
+    prose = re.sub(r"^```\n.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"`([^`\n]+)`", prose)
+
+
+def walk_options(command: click.Command, context: click.Context) -> Iterator[str]:
+    """Yield the options of a command, and of all below it."""
+    for parameter in command.params:
+        yield from (*parameter.opts, *parameter.secondary_opts)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from walk_options(below, context)
+
+
+@pytest.fixture(scope="module")
+def options() -> frozenset[str]:
+    """All options of all commands."""
+    return frozenset(walk_options(bench, click.Context(bench)))
 
 
 @pytest.fixture
@@ -71,3 +99,17 @@ def test_what_a_page_points_at_is_there(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_readme_names_each_page(page: str) -> None:
     assert f"`docs/{page}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["README.md", *sorted(set(PAGES) - set(OTHER_PROGRAMS))])
+def test_options_and_commands_in_sentences_are_there(page: str, options: frozenset[str]) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for code in read_prose(page):
+        assert set(re.findall(r"(?<!\S)--[a-z][\w-]*", code)) <= options, code
+        program, *words = code.split()
+        if program == "bench" and words:
+            assert words[0] in bench.table or words[0].startswith("-"), code
+        if program == "make" and words:
+            assert re.search(rf"^{words[0]}:", makefile, flags=re.MULTILINE), code
+        if code.startswith("python -m "):
+            assert importlib.util.find_spec(words[1]) is not None, code

@@ -129,7 +129,7 @@ def with_probes(by: JudgedBy, sources: Sequence[ProbeSource], inputs: Iterable[I
 def _tell_unknown(found: ProbeResult, server: MeasuredServer) -> None:
     """Print that the idle timeout did not show, where a connection is kept."""
     if server.kept_s is not None:
-        text = f"ended no connection within {server.kept_s:g} idle seconds: it does so later, or never"
+        text = f"ended no connection within {server.kept_s:.3g} idle seconds: it does so later, or never"
         printing.echo_error(f"bench: {server.address} {text}")
     elif found.idle is None and not server.closes:
         text = "keeps connections, and for how long did not show; probe it again"
@@ -172,7 +172,7 @@ def _refuse_stranger(wanted: str, given: ProbeSource, names: Sequence[str], addr
     there = ", ".join(choices[:_MOST_CHOICES]) + more or "none"
     raise PlanError(
         f"--probe {given.typed}: nothing here passes to {wanted}; name whose server it is, as "
-        f"UPSTREAM={given.source}, of {there}"
+        f"{choices[0] if choices else 'UPSTREAM'}={given.source}; here are {there}"
     )
 
 

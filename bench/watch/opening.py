@@ -71,10 +71,12 @@ def open_session(asked: Asked, interval_s: float | None = None) -> Iterator[Open
                 netns=asked.netns, pid=asked.pid, process=asked.process, container=asked.container
             )
         )
-        watch = open_watch(scope, asked)
-        closing.callback(watch.close)
         nginx = closing.enter_context(NginxLookup(scope.pids, scope.netns_inode, asked.nginx_dump))
         sources = _open_sources(asked, scope, nginx, closing) if asked.requests else []
+        watch = open_watch(scope, asked)
+        closing.callback(watch.close)
+        for source in sources:
+            source.read()  # what they counted before the first interval begins is of none
         judge = partial(verdict.judge, is_whole_host=scope.pids is None)
         session = Session(
             watch,

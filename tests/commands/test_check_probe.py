@@ -132,12 +132,12 @@ def test_a_stranger_is_told_the_choices(folder: Path) -> None:
     assert done.exit_code == 2
     assert done.stderr.splitlines() == [
         "bench: --probe probe.json: nothing here passes to 192.0.2.1:8080; name whose server it is, as "
-        "UPSTREAM=probe.json, of app, api, 10.0.0.1:8080, 10.0.0.2"
+        "app=probe.json; here are app, api, 10.0.0.1:8080, 10.0.0.2"
     ]
 
 
 def test_a_server_that_ended_nothing_is_told(folder: Path) -> None:
-    write(replace(FOUND, idle=IdleTimeout(120.0, None)))
+    write(replace(FOUND, idle=IdleTimeout(120.005, None)))
     done = command_line.run("check", "nginx.conf", *NEWEST, "--probe", "probe.json", "--backend-idle", "5s")
     assert done.stderr.splitlines() == [
         "bench: 10.0.0.1:8080 ended no connection within 120 idle seconds: it does so later, or never"

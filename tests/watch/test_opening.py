@@ -65,21 +65,47 @@ def test_without_events_a_watch_goes_on_unless_they_are_asked_for(monkeypatch: p
 
 @pytest.mark.usefixtures("no_nginx")
 def test_all_that_was_opened_is_closed_also_where_a_source_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch, source = ScriptedWatch(CHURN), ScriptedSource([])
+    source = ScriptedSource([])
 
     def open_source(spec: str, *_: object) -> ScriptedSource:
         if spec == "bad":
             raise ValueError("bad: refuses the connection; start it")
         return source
 
-    monkeypatch.setattr(opening, "open_watch", lambda scope, asked: watch)
+    monkeypatch.setattr(opening, "open_watch", lambda *_: pytest.fail("a watch is opened behind its sources"))
     monkeypatch.setattr(requests, "open_source", open_source)
     with (
         pytest.raises(PlanError, match=r"^--requests bad: refuses the connection; start it$"),
         open_session(Asked(requests=("good", "bad"))),
     ):
         pass
-    assert (watch.is_closed, source.is_closed) == (True, True)
+    assert source.is_closed
+
+
+@pytest.mark.usefixtures("no_nginx")
+def test_sources_are_closed_where_the_watch_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = ScriptedSource([])
+
+    def open_watch(*_: object) -> ScriptedWatch:
+        raise LabError("--exact: no tracefs")
+
+    monkeypatch.setattr(opening, "open_watch", open_watch)
+    monkeypatch.setattr(requests, "open_source", lambda *_: source)
+    with pytest.raises(LabError), open_session(Asked(requests=("any",))):
+        pass
+    assert source.is_closed
+
+
+@pytest.mark.usefixtures("no_nginx")
+def test_requests_from_before_the_first_interval_are_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration is read, and events are asked for, while requests go on."""
+    early, first = RequestFlow("log", 50), RequestFlow("log", 300)
+    watch = ScriptedWatch(CHURN)
+    monkeypatch.setattr(opening, "open_watch", lambda *_: watch)
+    monkeypatch.setattr(requests, "open_source", lambda *_: ScriptedSource([(early,), (first,)]))
+    with open_session(Asked(requests=("any",))) as opened:
+        assert opened.session.look().snapshot.requests == (first,)
+    assert watch.is_closed
 
 
 @pytest.mark.usefixtures("no_nginx")

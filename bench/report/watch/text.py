@@ -130,7 +130,7 @@ def explain(rows: Sequence[HopRow]) -> Iterator[str]:
     if rows and all(row.requests_per_connection is None for row in rows):
         yield f"req/conn (requests per connection): {words.NOT_COUNTED}"
     if any(row.requests_per_connection == float("inf") for row in rows):
-        yield "kept: requests came, and no connection was opened for them"
+        yield "kept: requests came over connections that were there before"
 
 
 def format_line(look: Look, is_whole_host: bool = True) -> str:
