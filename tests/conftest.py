@@ -46,9 +46,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: place[item.path])
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect tests without the collector of garbage: nothing that they are made of goes before the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def nothing_left_open_by_module() -> Iterator[None]:
-    """Collect what the module's own fixtures left open; the error is its last test's."""
+    """Collect what the module's own fixtures left open; the error is its last test's.
+
+    What was there before the module is frozen for good: the collector would look at all of it each time.
+    """
+    gc.freeze()
     yield
     gc.collect()
 
@@ -62,15 +76,14 @@ def no_other_work(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_open() -> Iterator[None]:
+def nothing_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Collect garbage behind each test: a coroutine or a socket that it left open is its error.
 
-    What was there before is frozen meanwhile, since the collector would look at all of it each time.
+    A worker that runs in the process of the tests freezes nothing: what it leaves open would never go.
     """
-    gc.freeze()
+    monkeypatch.setattr(gc, "freeze", lambda: None)
     yield
     gc.collect()
-    gc.unfreeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
