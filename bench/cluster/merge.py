@@ -8,7 +8,7 @@ from typing import Any
 from bench.cluster.clock import ClockOffset
 from bench.cluster.part import PartResult
 from bench.experiment.trial_result import MeterReading, SaturationReading, TrialResult
-from bench.load.generator import Second, Totals, merge_seconds
+from bench.load.generator import Second, Totals, merge_seconds, merge_totals
 from bench.observe.host_observer import HostSample, Peaks
 from bench.observe.sampler import HostObservation
 from bench.observe.tcp_counters import Counters
@@ -215,6 +215,40 @@ def merge_machine_seconds(machines: Iterable[Iterable[Second]]) -> list[Second]:
             grouped.setdefault((second.second, second.in_window, second.start_ns), []).append(_event(second))
     merged = [merge_seconds([dict(each) for each in parts]) for parts in grouped.values()]
     return sorted(merged, key=lambda second: second.start_ns)
+
+
+def common_window(
+    machines: Sequence[tuple[Totals, Sequence[Second]]],
+) -> tuple[Totals, list[list[Second]]]:
+    """Return the totals of all client machines and their seconds, in the window that all of them share.
+
+    Where one ended earlier, as with a number of requests, the window ends with the last whole second of all:
+    what the others did later is theirs alone, and no rate of the cluster.
+    """
+    totals = merge_totals([each for each, _ in machines])
+    end_ns = min(each.window_end_ns for each, _ in machines)
+    if totals.window_end_ns - end_ns < _TICK_NS:
+        return totals, [list(seconds) for _, seconds in machines]
+    kept = [
+        [replace(each, in_window=each.in_window and each.end_ns <= end_ns) for each in seconds]
+        for _, seconds in machines
+    ]
+    within = [each for seconds in kept for each in seconds if each.in_window]
+    errors = dict.fromkeys(totals.errors, 0)
+    for second in within:
+        errors = {kind: count + second.errors.get(kind, 0) for kind, count in errors.items()}
+    shared = replace(
+        totals,
+        window_end_ns=max((each.end_ns for each in within), default=totals.window_start_ns),
+        requests=sum(each.requests for each in within),
+        opened=sum(each.opened for each in within),
+        bytes=sum(each.bytes for each in within),
+        late=sum(each.late for each in within),
+        queued=sum(each.queued for each in within),
+        never_started=sum(each.never_started for each in within),
+        errors=errors,
+    )
+    return shared, kept
 
 
 def _event(second: Second) -> dict[str, Any]:

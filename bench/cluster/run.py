@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from bench.cluster import placement
+from bench.cluster import placement, worker
 from bench.cluster.connection import connect
 from bench.cluster.lease import Lease
 from bench.cluster.placement import RolePlace
@@ -16,6 +16,7 @@ from bench.experiment.summary import Outcome
 from bench.plan.run_plan import Mode, Plan
 from bench.progress import Progress
 from bench.runs.record import Run, Trial
+from bench.runs.target_record import TargetRecord
 
 
 def perform(plan: Plan, root: Path, progress: Progress, stopping: Stopping | None = None) -> Run:
@@ -38,7 +39,13 @@ def perform(plan: Plan, root: Path, progress: Progress, stopping: Stopping | Non
                 return perform_trial(machines, planned, number, mode, progress)
 
             records = [place.record() for place in places]
-            return single.record_run(plan, trial, root, progress, stopping, machines=records)
+            client = machines.of("client")[0].worker.address
+
+            def probe(planned: Plan) -> TargetRecord | None:
+                found: TargetRecord | None = cluster.call(client, worker.probe_target, planned)
+                return found
+
+            return single.record_run(plan, trial, root, progress, stopping, machines=records, probe=probe)
 
 
 def _keys_on(places: list[RolePlace]) -> dict[str, list[str]]:

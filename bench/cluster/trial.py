@@ -23,7 +23,6 @@ from bench.experiment.run_summary import RunFacts
 from bench.experiment.summary import Outcome
 from bench.experiment.testbed import TrialRequest
 from bench.experiment.trial_result import TrialTimes
-from bench.load.generator import merge_totals
 from bench.load.job import LoadJob, split
 from bench.plan.run_plan import Mode, Plan
 from bench.progress import Progress
@@ -111,6 +110,10 @@ class _ClusterTrial:
         """Start backends, proxies and load workers, in this order; each kind on all its machines at once."""
         places = self._machines.places
         self._each(places, "open", lambda place: [self._part_request(place)])
+        if self._plan.subject.target is not None:
+            job = load_job(self._plan, self._mode, None)
+            self._start_clients(job, [f"{job.host}:{job.port}"])
+            return
         shown = _certificates(self._plan, self._machines)
         upstreams = self._start_backends(shown)
         fronts = self._find_proxies(upstreams, shown) or upstreams
@@ -265,6 +268,8 @@ def _certificates(plan: Plan, machines: Machines) -> dict[str, Certificate]:
 
 def _facts(machines: Machines, plan: Plan, number: int, mode: Mode, parts: Sequence[MachinePart]) -> RunFacts:
     clients = [part.result for part in parts if part.role == "client"]
+    clients_of = [(part.totals, part.seconds) for part in clients if part.totals is not None]
+    totals, seconds = merge.common_window(clients_of)
     served = [part.result.counts.served for part in parts if part.result.counts.served is not None]
     subjects = [part.result.counts.subject for part in parts if part.result.counts.subject is not None]
     counted = merge.sum_subjects(subjects)
@@ -278,8 +283,8 @@ def _facts(machines: Machines, plan: Plan, number: int, mode: Mode, parts: Seque
         lab="cluster",
         version=", ".join(sorted(versions)) or "-",
         result=merge.merge_results(parts, ()),
-        totals=merge_totals([part.totals for part in clients if part.totals is not None]),
-        seconds=merge.merge_machine_seconds(part.seconds for part in clients),
+        totals=totals,
+        seconds=merge.merge_machine_seconds(seconds),
         port_range=min((high - low + 1 for low, high in ranges), default=0),
         accepted=sum(each["accepted"] for each in served),
         requests=sum(each["requests"] for each in served),

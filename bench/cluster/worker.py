@@ -20,8 +20,11 @@ import psutil
 
 from bench.cluster.part import Part, PartReport, PartRequest
 from bench.errors import LabError
+from bench.experiment import target_probe
 from bench.machine import describe
 from bench.machine.affinity import available_cores
+from bench.plan.run_plan import Plan
+from bench.runs.target_record import TargetRecord
 
 LEASE_S = 5.0
 """Without a renewal for so long, a role ends: the run renews once a second."""
@@ -163,6 +166,11 @@ async def release(keys: Sequence[str]) -> None:
         place.release()
     for place in held:
         await asyncio.to_thread(place.is_over.wait, LEASE_S)
+
+
+async def probe_target(plan: Plan) -> TargetRecord | None:
+    """Return what answers at the target of a plan, as this machine sees it."""
+    return await asyncio.to_thread(target_probe.probe_target, plan)
 
 
 def _place(key: str) -> _Place:

@@ -32,6 +32,7 @@ from bench.progress import Progress
 from bench.runs import storage
 from bench.runs.machine_record import MachineRecord
 from bench.runs.record import Run, Trial, TrialWarning
+from bench.runs.target_record import TargetRecord
 from bench.subjects.subject import Traffic, UpstreamTls
 
 _UPSTREAM_TLS = "1.3"
@@ -64,14 +65,15 @@ def record_run(
     stopping: Stopping | None = None,
     *,
     machines: Sequence[MachineRecord] = (),
+    probe: Callable[[Plan], TargetRecord | None] = target_probe.probe_target,
 ) -> Run:
     """Run every trial of `plan` by `trial`, recording each under `root` as it ends.
 
-    `machines` are those of a cluster. An interrupted trial is the last.
+    `machines` are those of a cluster. `probe` asks a target what it is. An interrupted trial is the last.
     """
     seed = plan.seed or recorder.draw_seed()
     plan = replace(plan, seed=seed)
-    if (target := target_probe.probe_target(plan)) is not None:
+    if (target := probe(plan)) is not None:
         right = right_statuses(plan.to_json()["load"])
         progress.note(f"target: {describe_answer(target, right)}")
     stopping = stopping or Stopping()

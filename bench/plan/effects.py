@@ -36,7 +36,6 @@ RULES = (
         "subject.target",
         (
             "closes_first",
-            "lab",
             "subject.name",
             "subject.program",
             "subject.idiom",
@@ -57,6 +56,18 @@ RULES = (
             "hosts.backend_addresses",
             "hosts.sysctls",
         ),
+        "that server runs already, and its settings are its own; leave it out",
+    ),
+    NoEffect(
+        lambda plan: plan.subject.target is not None and plan.lab != "cluster",
+        "subject.target",
+        ("lab",),
+        "that server runs already, and its settings are its own; leave it out",
+    ),
+    NoEffect(
+        lambda plan: plan.subject.target is not None,
+        "subject.target",
+        ("cluster.proxies", "cluster.backends", "cluster.proxy_port", "cluster.backend_port"),
         "that server runs already, and its settings are its own; leave it out",
     ),
     NoEffect(

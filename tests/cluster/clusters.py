@@ -30,6 +30,36 @@ def connect():
     tls = {} if file.ca is None else CertificateFiles(file.ca, file.certificate, file.key).security()
     return Client(file.scheduler, security=Security(**tls), set_as_default=False)
 """
+ON_HOST = """
+def on_host(function, argument):
+    with connect() as client:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        host = next(address for address, worker in workers.items() if worker["name"] == sys.argv[1])
+        print(json.dumps(client.run(function, argument, workers=[host])[host]))
+"""
+START = (
+    ON_HOST
+    + """
+def start(arguments):
+    import subprocess, sys
+    process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    return process.pid
+
+on_host(start, sys.argv[2:])
+"""
+)
+STOP = (
+    ON_HOST
+    + """
+def stop(pid):
+    import os, signal
+    os.kill(pid, signal.SIGTERM)
+    os.waitpid(pid, 0)
+
+on_host(stop, int(sys.argv[2]))
+"""
+)
 
 
 def need() -> None:
@@ -57,6 +87,15 @@ class RunningCluster:
         done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    @contextmanager
+    def process(self, host: str, module: str, *arguments: str) -> Iterator[None]:
+        """Run `python -m MODULE` on a host for a block; it prints a line once it is ready."""
+        pid = self.run(START, host, module, *arguments)
+        try:
+            yield
+        finally:
+            self.run(STOP, host, str(pid))
 
     def trials(self, folder: Path, *flags: str) -> list[dict[str, Any]]:
         """Return the trials of a quick `bench run` on the cluster, that of short first."""

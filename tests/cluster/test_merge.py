@@ -199,3 +199,18 @@ def test_a_machine_has_a_row_of_its_own() -> None:
     )
     assert (row.time_wait_peak, row.time_wait_end, row.ports_used_peak, row.cpu_s) == (4, 3, 5, 0.5)
     assert (row.clock_offset_ms, row.clock_error_ms) == (0.0, 0.001)
+
+
+def test_the_window_is_what_all_clients_share() -> None:
+    early = replace(totals(7), window_end_ns=START_NS + 2 * SECOND_NS)
+    both = [(early, (second(0, 3), second(1, 4))), (totals(11), (second(0, 5), second(1, 6), second(2, 9)))]
+    shared, seconds = merge.common_window(both)
+    assert (shared.requests, shared.window_end_ns) == (18, START_NS + 2 * SECOND_NS)
+    assert shared.errors["timeout"] == 4
+    assert [[each.in_window for each in own] for own in seconds] == [[True] * 2, [True, True, False]]
+
+
+def test_windows_that_end_within_a_tenth_are_one() -> None:
+    late = replace(totals(7), window_end_ns=START_NS + 3 * SECOND_NS + 50_000_000)
+    shared, _ = merge.common_window([(late, ()), (totals(11), ())])
+    assert (shared.requests, shared.window_end_ns) == (18, late.window_end_ns)

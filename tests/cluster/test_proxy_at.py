@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,45 +11,17 @@ from tests.cluster.clusters import RunningCluster
 
 PROXY = "10.89.1.4:18080"
 BACKENDS = [f"10.89.1.{number}:19000" for number in (1, 2, 3)]
-START = """
-def start(arguments):
-    import subprocess, sys
-    argv = [sys.executable, "-m", "proxy", *arguments]
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    process.stdout.readline()
-    return process.pid
-
-with connect() as client:
-    host = next(a for a, w in client.scheduler_info(n_workers=-1)["workers"].items() if w["name"] == "host-4")
-    print(json.dumps(client.run(start, sys.argv[1:], workers=[host])[host]))
-"""
-STOP = """
-def stop(pid):
-    import os, signal
-    os.kill(pid, signal.SIGTERM)
-    os.waitpid(pid, 0)
-
-with connect() as client:
-    host = next(a for a, w in client.scheduler_info(n_workers=-1)["workers"].items() if w["name"] == "host-4")
-    print(json.dumps(client.run(stop, int(sys.argv[1]), workers=[host])[host]))
-"""
 
 
-@contextmanager
-def running_proxy(cluster: RunningCluster, mode: str) -> Iterator[None]:
-    """Run a proxy on host-4 for a block, before whatever backends come."""
-    upstreams = [word for backend in BACKENDS for word in ("--upstream", backend)]
-    pid = cluster.run(START, "--listen", PROXY, "--mode", mode, *upstreams)
-    try:
-        yield
-    finally:
-        cluster.run(STOP, str(pid))
+def upstream_flags() -> list[str]:
+    """Return the flags of a proxy before whatever backends come."""
+    return [word for backend in BACKENDS for word in ("--upstream", backend)]
 
 
 @pytest.mark.parametrize("mode", ["short", "keepalive"])
 def test_what_it_opens_is_counted_beside_it(cluster: RunningCluster, tmp_path: Path, mode: str) -> None:
     flags = ("--proxy-at", PROXY, "--backends", "3", "--backend-port", "19000", "--mode", mode)
-    with running_proxy(cluster, mode):
+    with cluster.process("host-4", "proxy", "--listen", PROXY, "--mode", mode, *upstream_flags()):
         (trial,) = cluster.trials(tmp_path, *flags)
     rows = {row["name"]: row for row in trial["machines"]}
     assert sorted(rows) == ["backend-1", "backend-2", "backend-3", "client-1", "proxy-1"]
