@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.lab import syscalls
+
 TIMEOUT_S = 280
 """Only a command that hangs takes so long."""
 ARGV = (sys.executable, "-m", "bench")
@@ -23,24 +25,29 @@ def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Completed
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=TIMEOUT_S, cwd=cwd)
 
 
+_PR_SET_PDEATHSIG = 1
+
+
 @contextmanager
 def started(*arguments: str | Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """Start `bench`; it is killed at the end of the block, if it still runs.
+    """Start `bench`; it is killed at the end of the block, if it still runs, or with the tests.
 
     It heeds Ctrl-C also where the tests themselves are a background job, which a shell has ignore SIGINT.
     """
     argv = [*ARGV, *map(str, arguments)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     env = {**os.environ, **environment}
-    with subprocess.Popen(argv, env=env, preexec_fn=_heed_interrupts, **pipes) as process:  # noqa: PLW1509
+    with subprocess.Popen(argv, env=env, preexec_fn=_prepare, **pipes) as process:  # noqa: PLW1509
         try:
             yield process
         finally:
             process.kill()
 
 
-def _heed_interrupts() -> None:
+def _prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.platform == "linux":
+        syscalls.libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def trials(*arguments: str | Path, root: Path) -> list[dict[str, Any]]:

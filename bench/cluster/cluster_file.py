@@ -54,8 +54,8 @@ def default_path() -> Path:
 def read(path: Path) -> ClusterFile:
     """Return what the file says; ResultsError where it cannot be read, or is none."""
     try:
-        with path.open("rb") as file:
-            text = file.read(_MOST_BYTES)
+        with path.open("rb") as opened:
+            text = opened.read(_MOST_BYTES)
     except FileNotFoundError as error:
         raise ResultsError(path, None, f"there is no cluster file; {_START}") from error
     except OSError as error:
@@ -67,11 +67,14 @@ def read(path: Path) -> ClusterFile:
             path, None, "its cluster is not ready; wait until `bench cluster up` prints its path"
         )
     try:
-        return _parse(json.loads(text))
-    except (ValueError, TypeError, KeyError) as error:
+        file = _parse(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ResultsError(
             path, None, "is no cluster file; name one that `bench cluster up` of this version wrote"
         ) from error
+    if file.key is not None and not file.key.exists():
+        raise ResultsError(path, None, f"its cluster has ended; {_START}")
+    return file
 
 
 def _parse(found: dict[str, Any]) -> ClusterFile:
@@ -108,17 +111,39 @@ def claim(path: Path) -> Iterator[Claim]:
     Folders that are missing are made, of mode 0700. What a cluster that has ended left behind is written
     over. ResultsError where its cluster still runs, or where the file is something else.
     """
-    descriptor = _open(path)
+    descriptor = _open_and_lock(path)
     try:
-        _lock(path, descriptor)
         os.fchmod(descriptor, 0o600)
         os.truncate(descriptor, 0)
         try:
             yield Claim(path, descriptor)
         finally:
-            path.unlink(missing_ok=True)
+            if _is_at(path, descriptor):
+                path.unlink()
     finally:
         os.close(descriptor)
+
+
+def _open_and_lock(path: Path) -> int:
+    while True:
+        descriptor = _open(path)
+        try:
+            _lock(path, descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        # Whoever held it may have removed it since we opened it.
+        if _is_at(path, descriptor):
+            return descriptor
+        os.close(descriptor)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Return whether `path` is still the file behind `descriptor`."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _open(path: Path) -> int:
@@ -131,7 +156,7 @@ def _open(path: Path) -> int:
 
 def _make_folders(folder: Path) -> None:
     """Make `folder` and what is missing above it, each of mode 0700."""
-    if not folder.is_dir():
+    if not folder.exists():
         _make_folders(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 

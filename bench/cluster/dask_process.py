@@ -1,7 +1,8 @@
-"""The process of a Dask scheduler or worker of this machine: `python -m bench.cluster.dask_process SPEC`.
+"""The process of a Dask scheduler or worker of this machine: `python -m bench.cluster.dask_process NAME`.
 
-SPEC is a JSON object: `class` (Scheduler or Worker), its `options`, and `security`: arguments of Security.
-It prints one event, `ready` with its `address`, once it can be used, and ends when Dask ends it.
+NAME is for people who look at processes. It reads one line: `class` (Scheduler or Worker), its `options`,
+`security` with the arguments of its Security, and `folder` for its files. It prints one event, `ready` with
+its `address`, once it can be used, and ends when Dask ends it.
 """
 
 import asyncio
@@ -28,10 +29,11 @@ def main() -> None:
     """Run the process."""
     import dask  # noqa: PLC0415 - before `distributed`
 
-    dask.config.set({**dask_config.LOGGING, **dask_config.SETTINGS})
+    spec = json.loads(sys.stdin.readline())
+    dask.config.set({**dask_config.LOGGING, **dask_config.SETTINGS, "temporary-directory": spec["folder"]})
     # What a task starts is a program of an ordinary user's, as on any machine.
     syscalls.pass_no_rights()
-    asyncio.run(serve(json.loads(sys.argv[1])))
+    asyncio.run(serve(spec))
 
 
 if __name__ == "__main__":

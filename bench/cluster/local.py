@@ -13,7 +13,6 @@ Both networks are bridges in a namespace between. Who talks to the scheduler joi
 a worker would have other pids than /proc shows.
 """
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,10 +20,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.cluster.offers import Offers
 from bench.errors import LabError
 from bench.lab import supervisor, syscalls, veth
 from bench.lab.hosts import Host, Lab
-from bench.lab.namespaces import enter
+from bench.lab.namespaces import available, enter
 from bench.lab.role_process import Process
 from bench.lab.veth import VethEnd
 
@@ -42,7 +42,7 @@ _START_TIMEOUT_S = 120.0
 class WorkerOptions:
     """What each worker offers."""
 
-    resources: Mapping[str, float]
+    offers: Offers
     threads: int
 
 
@@ -63,6 +63,8 @@ def open_hosts(count: int) -> Iterator[Lab]:
     Call it while the process has one thread. At the end of the block, or however this process ends, all that
     was started on the hosts is killed.
     """
+    if (why_not := available()) is not None:
+        raise LabError(f"cluster: {why_not}")
     enter()
     hub = Host("hub", [], [])
     hosts = [
@@ -119,26 +121,29 @@ def start(lab: Lab, options: WorkerOptions, security: Mapping[str, Any] | None) 
     """
     place = lab.hosts[_SCHEDULER]
     at = {"host": place.front, "port": SCHEDULER_PORT}
-    scheduler = _start(place, {"class": "Scheduler", "options": at, "security": security})
+    scheduler = _start(place, "Scheduler", at, security)
     address = str(scheduler.wait_event("ready", _START_TIMEOUT_S)["address"])
     cluster = LocalCluster(address, scheduler)
     for name, host in lab.hosts.items():
         if name not in ("hub", _SCHEDULER):
-            folder = str(host.scratch(name))
             worker = {
                 "scheduler_ip": address,
                 "name": name,
                 "host": host.front,
                 "nthreads": options.threads,
-                "resources": dict(options.resources),
-                "local_directory": folder,
+                "resources": dict(options.offers),
             }
-            cluster.workers[name] = _start(host, {"class": "Worker", "options": worker, "security": security})
+            cluster.workers[name] = _start(host, "Worker", worker, security)
     for each in cluster.workers.values():
         each.wait_event("ready", _START_TIMEOUT_S)
     return cluster
 
 
-def _start(host: Host, spec: Mapping[str, Any]) -> Process:
-    argv = [sys.executable, "-m", "bench.cluster.dask_process", json.dumps(spec)]
-    return host.start(argv, name=host.name)
+def _start(
+    host: Host, dask_class: str, options: Mapping[str, Any], security: Mapping[str, Any] | None
+) -> Process:
+    folder = str(host.scratch(host.name))
+    spec = {"class": dask_class, "options": options, "security": security, "folder": folder}
+    process = host.start([sys.executable, "-m", "bench.cluster.dask_process", host.name], name=host.name)
+    process.send({"command": "start", **spec})
+    return process

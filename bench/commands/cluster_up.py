@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cluster import offers
 from bench.commands import printing
 from bench.commands.options import Count, FilePath, command, option
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from bench.cluster.cluster_file import ClusterFile
 
 _MACHINES, _DASK, _OUTPUT = "Machines", "Dask", "Output"
-_ROLES = ("client", "proxy", "backend")
-_MOST_RESOURCES = 64
 _MOST_THREADS = 256
 _NO_TLS = (
     "without TLS: whoever reaches the scheduler can run code on every machine of the cluster, as the user who"
@@ -24,27 +23,18 @@ _NO_TLS = (
 
 
 class Resources(click.ParamType[Mapping[str, int]]):
-    """client=K,proxy=K,backend=K, each of them once, those that are left out 0."""
+    """ROLE=K,..., each role once."""
 
     name = "role=k,..."
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Mapping[str, int]:
-        """Return how many of each role `value` says."""
-        found: dict[str, int] = {}
-        for part in str(value).split(","):
-            role, equals, count = part.partition("=")
-            if role not in _ROLES or role in found or not equals:
-                self.fail(
-                    f"{value!r} is not ROLE=K,... with ROLE one of {', '.join(_ROLES)}, each once", param, ctx
-                )
-            if not (count.isascii() and count.isdecimal() and int(count) <= _MOST_RESOURCES):
-                self.fail(f"{part!r}: {count!r} is not a number from 0 to {_MOST_RESOURCES}", param, ctx)
-            found[role] = int(count)
-        if not any(found.values()):
-            self.fail(f"{value!r} leaves no role to a worker; give it one at least", param, ctx)
-        return found
+        """Return how many parts of each role `value` says."""
+        try:
+            return offers.parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @command("up")
