@@ -2,6 +2,8 @@
 
 Where no runtime answers, a container's id is looked for among the control groups of the processes: docker,
 podman, containerd and CRI-O name the group after it (cgroups(7); runtime-spec, config-linux.md, cgroupsPath).
+crun puts the processes into `container` below it (crun(1), run.oci.systemd.subgroup), and podman its monitor,
+which is none of them, into a group that is named libpod-conmon-ID.
 """
 
 import re
@@ -68,7 +70,7 @@ def _ask(program: str, name: str) -> int | str:
 
 def in_group(start_of_id: str) -> re.Pattern[str]:
     """Return what is found in /proc/PID/cgroup of a container's processes."""
-    return re.compile(rf"[/:-]{start_of_id}[0-9a-f]*(\.scope)?$", re.MULTILINE)
+    return re.compile(rf"(?<!conmon)[/:-]{start_of_id}[0-9a-f]*(\.scope)?(/container)?$", re.MULTILINE)
 
 
 def _by_control_group(start_of_id: str) -> int | None:

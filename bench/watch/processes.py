@@ -40,6 +40,15 @@ class Family:
         """Return the processes that were there at the last refresh."""
         return frozenset(self._members)
 
+    def has(self, pid: int) -> bool:
+        """Return whether a process is one of them now, though it began after the last refresh.
+
+        FileNotFoundError where it, or one between, has ended.
+        """
+        while pid > 1 and pid not in self._members:
+            pid = _parent(pid)
+        return pid in self._members
+
     def refresh(self) -> tuple[str, ...]:
         """Find those that began, forget those that ended; return a sentence where none is left."""
         now_s = time.monotonic()
@@ -119,6 +128,12 @@ def _is_named(pid: int, name: str) -> bool:
         return os.path.basename(os.readlink(f"/proc/{pid}/exe")).removesuffix(" (deleted)") == name
     except OSError:  # of another user, of the kernel, or ended
         return False
+
+
+def _parent(pid: int) -> int:
+    """Return the parent of a process; 0 where it is in none of our namespaces (proc(5), field 4 of stat)."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return int(file.read().rpartition(b")")[2].split()[1])
 
 
 def _start_time(pid: int) -> int | None:

@@ -72,15 +72,19 @@ class Scope:
 
     def is_alone(self) -> bool:
         """Return whether all processes of the namespace belong to the scope, as far as this user sees."""
-        if self.pids is None:
+        family = self._family
+        if family is None:
             return True
-        others = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in self.pids]
+        others = [
+            int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in family.pids
+        ]
         if len(others) > _OWNERS_AT_MOST:
             return False
         for pid in others:
             with suppress(FileNotFoundError, ProcessLookupError):
                 try:
-                    if os.stat(f"/proc/{pid}/ns/net").st_ino == self.netns_inode:
+                    is_here = os.stat(f"/proc/{pid}/ns/net").st_ino == self.netns_inode
+                    if is_here and not family.has(pid):
                         return False
                 except PermissionError:
                     return False

@@ -195,10 +195,21 @@ def test_a_runtime_is_asked_for_the_process_of_a_container(
     assert (path / "asked").read_text().split() == [*" ".join(containers.RUNTIMES[name]).split(), "web"]
 
 
+NO_DAEMON = (
+    "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
+)
+
+
 @pytest.mark.parametrize(
     ("script", "words"),
     [
+        # So answer podman 4.3.1, of a container that was created or has ended, and docker 28.2.2.
         ("echo 0", "--container web: it does not run; start it first"),
+        (
+            "echo 'Error: inspecting object: no such container web' >&2; exit 125",
+            "--container web: docker: Error: inspecting object: no such container web; give the name or id",
+        ),
+        (f"echo; echo '{NO_DAEMON}' >&2; exit 1", f"--container web: docker: {NO_DAEMON}; "),
         ("echo 'no such container: web' >&2; exit 1", "--container web: docker: no such container: web; "),
         ("exit 7", "--container web: docker: exit code 7; "),
     ],
@@ -218,7 +229,7 @@ def test_without_a_runtime_the_remedy_is_a_process(path: Path) -> None:
 def test_the_second_runtime_may_know_what_the_first_does_not(
     path: Path, parent: subprocess.Popen[str]
 ) -> None:
-    runtime(path, "docker", "echo 'is the docker daemon running?' >&2; exit 1")
+    runtime(path, "docker", f"echo; echo '{NO_DAEMON}' >&2; exit 1")
     runtime(path, "podman", f"echo {parent.pid}")
     with open_scope(container="web") as scope:
         assert scope.pids is not None
@@ -232,6 +243,8 @@ def test_the_second_runtime_may_know_what_the_first_does_not(
         ("0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-0123456789abcdef.scope", True),
         ("4:memory:/docker/0123456789abcdef\n0::/", True),
         ("0::/system.slice/docker-0123456789ffffff.scope", False),
+        ("0::/machine.slice/libpod-0123456789abcdef.scope/container", True),
+        ("0::/machine.slice/libpod-conmon-0123456789abcdef.scope", False),
         ("0::/user.slice/0123456789abcdef/below", False),
     ],
 )
@@ -274,3 +287,28 @@ def test_the_user_of_a_process_is_the_one_that_its_sockets_have() -> None:
     diag.close()
     sockets = socket_columns(rows)
     assert sockets.user[sockets.inode == inode].tolist() == [os.geteuid()]
+
+
+LATE_PARENT = f"import sys; sys.stdin.readline()\n{PARENT}"
+
+
+def test_a_process_that_began_since_the_last_look_belongs_to_its_parent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    argv = [sys.executable, "-c", LATE_PARENT]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        family = family_of_pid(parent.pid)
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        parent.stdin.write("\n")
+        parent.stdin.flush()
+        child = int(parent.stdout.readline())
+        assert (family.pids, family.has(child)) == (frozenset((parent.pid,)), True)
+        assert not family.has(os.getpid())
+        with scope_module.Scope("it", os.stat("/proc/self/ns/net").st_ino, family=family) as scope:
+            here = [str(parent.pid), str(child), "self"]
+            monkeypatch.setattr(os, "listdir", lambda _: here)
+            assert scope.is_alone()
+            here.append(str(os.getpid()))
+            assert not scope.is_alone()
+        parent.kill()
