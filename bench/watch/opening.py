@@ -71,7 +71,7 @@ def open_session(asked: Asked, interval_s: float | None = None) -> Iterator[Open
                 netns=asked.netns, pid=asked.pid, process=asked.process, container=asked.container
             )
         )
-        nginx = closing.enter_context(NginxLookup(scope.pids, scope.netns_inode, asked.nginx_dump))
+        nginx = closing.enter_context(NginxLookup(scope, asked.nginx_dump))
         sources = _open_sources(asked, scope, nginx, closing) if asked.requests else []
         watch = open_watch(scope, asked)
         closing.callback(watch.close)
@@ -102,6 +102,7 @@ def open_watch(scope: Scope, asked: Asked) -> Watch:
 
 def _judge(is_whole_host: bool, nginx: NginxLookup, snapshots: Sequence[Snapshot]) -> WatchVerdict:
     """Return the verdict with what the configurations on this host say about it."""
+    nginx.look_again(snapshots[-1].t_s)
     found = verdict.judge(snapshots, nginx.locations, is_whole_host=is_whole_host)
     return replace(found, notes=(*found.notes, *nginx.notes))
 

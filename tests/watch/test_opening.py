@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +15,9 @@ from bench.watch import nginx_here, opening, requests
 from bench.watch import scope as scopes
 from bench.watch.model import RequestFlow
 from bench.watch.nginx_here import NginxHere, NginxLocation
+from bench.watch.nginx_here.changes import take_marks
 from bench.watch.nginx_here.model import ServerAddress
+from bench.watch.nginx_lookup import NginxLookup
 from bench.watch.opening import Asked, open_session
 from bench.watch.scope import Scope, open_scope
 from tests.watch.made_up import UPSTREAM, short, watched
@@ -161,3 +166,44 @@ def test_the_first_looks_do_not_wait_for_a_long_configuration(monkeypatch: pytes
                 pass
     finally:
         is_read.set()
+
+
+class Clock:
+    """Looks again at one time after the other, until something shows."""
+
+    def __init__(self, lookup: NginxLookup) -> None:
+        self.lookup, self.t_s = lookup, 0.0
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self.t_s += 1.0
+            self.lookup.look_again(self.t_s)
+
+
+def test_an_nginx_that_changed_is_read_anew_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    same = take_marks(os.getpid(), ())
+    runs = [NginxHere(7, locations=(LOCATION,), marks=replace(same, started="before a restart"))]
+    monkeypatch.setattr(nginx_here, "find_nginx", lambda *_, **__: (runs[0],))
+    monkeypatch.setattr(nginx_here, "find_pids", lambda *_: frozenset({7}))
+    with open_scope() as scope, NginxLookup(scope, may_dump=False) as nginx:
+        clock = Clock(nginx)
+        clock.until(lambda: nginx.locations == (LOCATION,))
+        assert not nginx.notes
+        runs[0] = NginxHere(7, notes=("it is mended",), marks=same)
+        clock.until(lambda: "it is mended" in nginx.notes)
+        assert nginx.locations == ()
+        assert "changed" in nginx.notes[1]
+        assert "was read anew, and connections from before are those of the old one" in nginx.notes[1]
+
+
+def test_an_nginx_that_came_later_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[NginxHere] = []
+    monkeypatch.setattr(nginx_here, "find_nginx", lambda *_, **__: tuple(runs))
+    monkeypatch.setattr(nginx_here, "find_pids", lambda *_: frozenset(each.pid for each in runs))
+    with open_scope() as scope, NginxLookup(scope, may_dump=False) as nginx:
+        clock = Clock(nginx)
+        clock.until(lambda: clock.t_s > 100)
+        assert not nginx.notes
+        runs.append(NginxHere(7, locations=(LOCATION,)))
+        clock.until(lambda: nginx.locations == (LOCATION,))
+        assert "nginx changed" in nginx.notes[0]

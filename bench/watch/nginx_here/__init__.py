@@ -4,7 +4,7 @@ It is found by its processes and read through their root, so that one in a conta
 run and nothing is asked, unless the user allows `nginx -T`.
 """
 
-from bench.watch.nginx_here.find import find_nginx
+from bench.watch.nginx_here.find import find_nginx, find_pids
 from bench.watch.nginx_here.model import NginxHere, NginxHereJson, NginxLocation
 
-__all__ = ["NginxHere", "NginxHereJson", "NginxLocation", "find_nginx"]
+__all__ = ["NginxHere", "NginxHereJson", "NginxLocation", "find_nginx", "find_pids"]

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from bench.watch.nginx_here.access_logs import log_formats
 from bench.watch.nginx_here.build import NginxBuild, conf_path, read_build
+from bench.watch.nginx_here.changes import take_marks
 from bench.watch.nginx_here.dump import DumpError, dumped_texts
 from bench.watch.nginx_here.masters import NginxMaster, find_masters
 from bench.watch.nginx_here.model import NginxHere, NginxLocation, ServerAddress
@@ -38,8 +39,13 @@ def find_nginx(
         netns_inode: only those in this network namespace; None: in all. What may not be seen counts as in it.
         may_dump: ask `nginx -T`, which opens logs, instead of reading the files.
     """
-    masters = (each for each in find_masters(pids) if _is_in_namespace(each.pid, netns_inode))
+    masters = [each for each in find_masters(pids) if _is_in_namespace(each.pid, netns_inode)]
     return tuple(found for each in masters if (found := _look_at(each, may_dump=may_dump)) is not None)
+
+
+def find_pids(pids: Collection[int] | None = None, netns_inode: int | None = None) -> frozenset[int]:
+    """Return the masters that `find_nginx` would look at."""
+    return frozenset(each.pid for each in find_masters(pids) if _is_in_namespace(each.pid, netns_inode))
 
 
 def _is_in_namespace(pid: int, netns_inode: int | None) -> bool:
@@ -53,13 +59,19 @@ def _is_in_namespace(pid: int, netns_inode: int | None) -> bool:
 
 def _look_at(master: NginxMaster, *, may_dump: bool) -> NginxHere | None:
     """Return what is known of one nginx; None where it has ended."""
+    # Before its files are read: what changes meanwhile is noticed.
+    marks = take_marks(master.pid, ())
     try:
         root = open_root(master.pid)
         if root is None:
             note = "its files are not this user's to read, if it is in a container: root would see them"
-            return NginxHere(master.pid, workers=master.workers, notes=(_about(master, note),))
+            notes = (_about(master, note),)
+            return NginxHere(master.pid, workers=master.workers, notes=notes, marks=marks)
         try:
-            return _Look(master, root).result(may_dump=may_dump)
+            look = _Look(master, root)
+            found = look.result(may_dump=may_dump)
+            files = take_marks(master.pid, map(root.on_host, look.paths)).files
+            return replace(found, marks=replace(marks, files=files))
         finally:
             root.files.close()
     except (FileNotFoundError, ProcessLookupError):
@@ -77,6 +89,8 @@ class _Look:
     master: NginxMaster
     root: ProcessRoot
     notes: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    """The files of the configuration, as it sees them."""
 
     def result(self, *, may_dump: bool) -> NginxHere:
         build = self._build()
@@ -134,6 +148,7 @@ class _Look:
     def _files(self, conf: str, *, may_dump: bool) -> RunningFiles:
         """Return the texts of the configuration; note what is missing, and what is newer than what runs."""
         found = read_running_files(self.root.files, conf)
+        self.paths += [*found.texts, *found.unread]
         if may_dump:
             try:
                 found = replace(found, texts=dumped_texts(self.master, self.root, conf), unread={})

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from bench.watch.model import Direction, PeerHop
+from bench.watch.nginx_here.changes import NginxMarks
 from nginx.finding import Finding, FindingJson
 
 
@@ -115,6 +116,8 @@ class NginxHere:
     """The format of each access log by its path on this host; without those of two formats."""
     notes: tuple[str, ...] = ()
     """What could not be read, or may differ from what runs: a sentence each."""
+    marks: NginxMarks | None = field(default=None, repr=False, compare=False)
+    """By which a change of it is noticed."""
 
     def locations_of(self, hop: PeerHop) -> tuple[NginxLocation, ...]:
         """Return the locations whose connections are those of a hop."""

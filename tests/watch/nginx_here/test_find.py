@@ -336,3 +336,23 @@ def test_a_root_of_its_own(folder: Path) -> None:
     assert not location.reaches(PeerHop(Direction.OUTGOING, "192.0.2.8", 81))
     assert list(here.log_formats) == [f"/proc/{pid}/root/up.log"]
     assert "nginx -T is not run: it would read another file than nginx in its container" in here.notes[0]
+
+
+def test_a_change_of_its_files_a_reload_and_its_end_are_noticed(folder: Path) -> None:
+    def has_changed(here: NginxHere) -> bool:
+        assert here.marks is not None
+        return here.marks.have_changed
+
+    with started(run_in(folder), folder) as pid:
+        first = found(pid)
+        assert not has_changed(first)
+        path = folder / "nginx.conf"
+        path.write_text(path.read_text() + "\n# another\n")
+        assert has_changed(first)
+        second = found(pid)
+        assert not has_changed(second)
+        os.kill(pid, signal.SIGHUP)
+        wait_until(lambda: has_changed(second))
+        wait_until(lambda: found(pid).workers == 2 and not has_changed(found(pid)))
+        third = found(pid)
+    assert has_changed(third)
