@@ -91,10 +91,13 @@ class DaskCluster:
 
 
 @contextmanager
-def connect(scheduler: str, timeout_s: float = _CONNECT_TIMEOUT_S) -> Iterator[DaskCluster]:
+def connect(
+    scheduler: str, timeout_s: float = _CONNECT_TIMEOUT_S, *, any_code: bool = False
+) -> Iterator[DaskCluster]:
     """Connect to a scheduler, by its address or by the file that `bench cluster up` wrote, for a block.
 
-    LabError where there is none, where it has no worker, or where a worker runs other code than this.
+    LabError where there is none, where it has no worker, or, unless `any_code`, where a worker runs other
+    code than this.
     """
     import distributed  # noqa: PLC0415 - half a second that only a cluster needs
 
@@ -111,6 +114,8 @@ def connect(scheduler: str, timeout_s: float = _CONNECT_TIMEOUT_S) -> Iterator[D
     try:
         cluster = DaskCluster(client, address)
         _check(cluster)
+        if not any_code:
+            check_code(cluster)
         yield cluster
     finally:
         _close(client)
@@ -145,25 +150,32 @@ def _check(cluster: DaskCluster) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise LabError(f"cluster: two workers are called {twice[0]}; give each a name of its own")
+
+
+def check_code(cluster: DaskCluster) -> None:
+    """Raise LabError where a worker runs other code than this."""
+    for name, (_, problem) in identify_workers(cluster).items():
+        if problem:
+            raise LabError(f"cluster: the worker {name} {problem}")
+
+
+def identify_workers(cluster: DaskCluster) -> dict[str, tuple[Identity | None, str]]:
+    """Return what code each worker runs, by its name, and why it can take no role; empty where it can."""
     here = identify()
     found = cluster.try_each([worker.address for worker in cluster.workers], identify)
-    for worker in cluster.workers:
-        answer = found[worker.address]
-        if isinstance(answer, ImportError):
-            reason = f"has no bench ({answer})"
-        elif isinstance(answer, BaseException):
-            raise LabError(f"cluster: the worker {worker.name} cannot be used: {_first_line(answer)}")
-        else:
-            reason = _other_code(here, answer)
-        if reason:
-            raise LabError(
-                f"cluster: the worker {worker.name} {reason}; install the same version on every machine"
-            )
+    return {worker.name: _judge(here, found[worker.address]) for worker in cluster.workers}
 
 
-def _other_code(here: Identity, there: Identity) -> str:
-    difference = here.difference(there)
-    return f"runs {difference}" if difference else ""
+def _judge(here: Identity, answer: Any) -> tuple[Identity | None, str]:
+    if isinstance(answer, ImportError):
+        return None, f"has no bench ({answer}); {_SAME_VERSION}"
+    if isinstance(answer, BaseException):
+        return None, f"cannot be used: {_first_line(answer)}; its log says more"
+    difference = here.difference(answer)
+    return answer, f"runs {difference}; {_SAME_VERSION}" if difference else ""
+
+
+_SAME_VERSION = "install the same version on every machine"
 
 
 def _first_line(error: BaseException) -> str:

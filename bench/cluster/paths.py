@@ -61,9 +61,9 @@ class PathTarget:
 
 @dataclass(frozen=True, slots=True)
 class NetworkPath:
-    """The path to a peer; None: not measured, or this system does not tell."""
+    """The path to a target; None: not measured, or this system does not tell."""
 
-    peer: str
+    target: str
     fault: PathFault | None = None
     reason: str = ""
     round_trip_ms: float | None = None

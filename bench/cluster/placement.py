@@ -179,7 +179,7 @@ def _places(
                 role=role,
                 worker=facts[address],
                 description=description,
-                address=_data_address(plan.cluster.data_interface, facts[address], description),
+                address=data_address(plan.cluster.data_interface, facts[address], description),
                 cores=_cores(plan, role, description, roles_on[description.machine_id]),
                 is_shared=in_namespace[description.namespace] > 1,
                 ours=tuple(pids_on[description.machine_id]),
@@ -188,7 +188,8 @@ def _places(
     return sorted(places, key=lambda place: (_ROLES.index(place.role), place.name))
 
 
-def _data_address(interface: str | None, facts: WorkerFacts, description: WorkerDescription) -> str:
+def data_address(interface: str | None, facts: WorkerFacts, description: WorkerDescription) -> str:
+    """Return the address of a worker on the network that is measured; LabError where it has none there."""
     if interface is None:
         return facts.address.partition("://")[2].rpartition(":")[0].strip("[]")
     if interface not in description.addresses:

@@ -12,6 +12,7 @@ from bench.analysis.compare import ComparisonJson
 from bench.analysis.conditions import JudgedJson
 from bench.analysis.proxy_fleet import SizingJson
 from bench.analysis.run_figures import CaseFigures
+from bench.cluster.survey_json import ClusterSurveyJson
 from bench.doctor.checks import Check
 from bench.plan.run_plan import Plan
 from bench.probe.advice import AdvisedProbeJson
@@ -105,7 +106,7 @@ OUTPUTS: dict[str, tuple[Any, ...]] = {
     "show": (RunOutput, ScenarioOutput, SweepOutput, RecordingOutput),
     "compare": (CompareOutput,),
     "size": (SizingJson,),
-    "doctor": (list[Check],),
+    "doctor": (list[Check], ClusterSurveyJson),
     "check": (CheckJson,),
     "prove": (ProofAnswerJson,),
     "probe": (AdvisedProbeJson,),

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +117,15 @@ def format_checks(found: "Sequence[Check]") -> str:
         if check.remedy:
             lines += _fold(f"{'':<26}-> ", check.remedy)
     return "\n".join(lines) + "\n"
+
+
+def format_survey(
+    title: str, tables: Iterable[Table], sections: "Iterable[tuple[str, Sequence[Check]]]"
+) -> str:
+    """Return what `bench doctor --scheduler` prints: tables with rows, and headings with checks."""
+    shown = [format_table(table, are_figures=False) for table in tables if table.rows]
+    checked = [f"\n{heading}\n{format_checks(checks)}" for heading, checks in sections if checks]
+    return "".join([f"{wrap(title)}\n", *shown, *checked])
 
 
 def _fold(head: str, text: str) -> list[str]:
