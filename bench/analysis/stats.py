@@ -7,6 +7,7 @@ Mann-Whitney test, the Hodges-Lehmann estimate and its interval). They are exact
 and from the normal approximation of the same rank sums beyond.
 """
 
+import bisect
 import functools
 import math
 import statistics
@@ -108,17 +109,20 @@ def mann_whitney(old: Sequence[float], new: Sequence[float], alternative: Altern
 
     Exact for up to `EXACT` values a side, with ties for up to `EXACT_WITH_TIES`.
     """
-    from scipy import stats  # noqa: PLC0415  (0.9 s, so only where it is used)
-
-    values, most = [*old, *new], max(len(old), len(new))
-    if len(set(values)) == 1:
+    values, m, n = [*old, *new], len(old), len(new)
+    distinct, most = len(set(values)), max(m, n)
+    if distinct == 1:
         return 1.0
-    is_tied = len(set(values)) < len(values)
-    if is_tied and most <= EXACT_WITH_TIES:
+    if most <= (EXACT_WITH_TIES if distinct < len(values) else EXACT):
         ranks = _doubled_ranks(values)
-        return _tail(_sums_of_some(ranks, len(new)), sum(ranks[len(old) :]), alternative)
-    method: Any = "exact" if most <= EXACT and not is_tied else "asymptotic"
-    return float(stats.mannwhitneyu(list(new), list(old), alternative=alternative, method=method).pvalue)
+        chosen = sum(ranks[m:])
+        if distinct < len(values):
+            return _tail(_sums_of_some(ranks, n), chosen, alternative)
+        return _tail(_rank_sum_ways(m, n), (chosen - n * (n + 1)) // 2, alternative)
+    from scipy import stats  # noqa: PLC0415  (0.7 s, so only where it is used)
+
+    test = stats.mannwhitneyu(list(new), list(old), alternative=alternative, method="asymptotic")
+    return float(test.pvalue)
 
 
 def signed_rank(old: Sequence[float], new: Sequence[float], alternative: Alternative = "two-sided") -> float:
@@ -126,23 +130,25 @@ def signed_rank(old: Sequence[float], new: Sequence[float], alternative: Alterna
 
     Exact for up to `EXACT` pairs, with ties for up to `EXACT_WITH_TIES`.
     """
-    from scipy import stats  # noqa: PLC0415
-
     differences = [after - before for before, after in zip(old, new, strict=True) if after != before]
     if not differences:
         return 1.0
     sizes = [abs(each) for each in differences]
-    is_tied = len(set(sizes)) < len(sizes)
-    if is_tied and len(sizes) <= EXACT_WITH_TIES:
+    distinct, n = len(set(sizes)), len(sizes)
+    if n <= (EXACT_WITH_TIES if distinct < n else EXACT):
         ranks = _doubled_ranks(sizes)
         positive = sum(rank for rank, each in zip(ranks, differences, strict=True) if each > 0)
         return _tail(_sums_of_any(ranks), positive, alternative)
-    method: Any = "exact" if len(sizes) <= EXACT and not is_tied else "asymptotic"
+    from scipy import stats  # noqa: PLC0415
+
+    method: Any = "asymptotic"  # scipy's stubs know it only of other arguments
     return float(stats.wilcoxon(differences, alternative=alternative, method=method).pvalue)
 
 
 def sign_test(beyond: int, n: int) -> float:
     """Return the p of the sign test that the median is not beyond a value that `beyond` of `n` are beyond."""
+    if n <= EXACT:
+        return float(sum(_flips(n)[beyond:]) / 2**n)
     from scipy import stats  # noqa: PLC0415
 
     return float(stats.binomtest(beyond, n, alternative="greater").pvalue)
@@ -150,9 +156,11 @@ def sign_test(beyond: int, n: int) -> float:
 
 def false_discovery(ps: Sequence[float]) -> list[float]:
     """Return `ps` adjusted by Benjamini and Hochberg (1995): the false discovery rate at which each shows."""
-    from scipy import stats  # noqa: PLC0415
-
-    return [float(p) for p in stats.false_discovery_control(list(ps))] if ps else []
+    adjusted, most, n = [0.0] * len(ps), 1.0, len(ps)
+    for rank, index in zip(range(n, 0, -1), sorted(range(n), key=ps.__getitem__, reverse=True), strict=True):
+        most = min(most, ps[index] * n / rank)
+        adjusted[index] = most
+    return adjusted
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -206,11 +214,7 @@ def _rank_sum_ways(m: int, n: int) -> tuple[int, ...]:
 @functools.cache
 def _signed_rank_ways(n: int) -> tuple[int, ...]:
     """Return in how many of 2^n sequences of signs the positive ranks add up to 0, 1, ..., n (n + 1) / 2."""
-    ways = [1]
-    for rank in range(1, n + 1):
-        without, with_rank = ways + [0] * rank, [0] * rank + ways
-        ways = [a + b for a, b in zip(without, with_rank, strict=True)]
-    return tuple(ways)
+    return tuple(_sums_of_any(range(1, n + 1)))
 
 
 # -- rank sums where values are equal: conditional on the ranks, as a permutation test has them
@@ -218,9 +222,8 @@ def _signed_rank_ways(n: int) -> tuple[int, ...]:
 
 def _doubled_ranks(values: Sequence[float]) -> list[int]:
     """Return twice the rank of each value; equal ones share the mean of theirs."""
-    from scipy import stats  # noqa: PLC0415
-
-    return [round(2 * rank) for rank in stats.rankdata(values)]
+    ordered = sorted(values)
+    return [bisect.bisect_left(ordered, each) + bisect.bisect_right(ordered, each) + 1 for each in values]
 
 
 def _sums_of_some(ranks: Sequence[int], chosen: int) -> "Values":
@@ -235,21 +238,19 @@ def _sums_of_some(ranks: Sequence[int], chosen: int) -> "Values":
     return most
 
 
-def _sums_of_any(ranks: Sequence[int]) -> "Values":
+def _sums_of_any(ranks: Sequence[int]) -> list[int]:
     """Return in how many ways any of `ranks` add up to 0, 1, ..., the sum of all."""
-    import numpy as np  # noqa: PLC0415
-
-    ways = np.zeros(sum(ranks) + 1)
-    ways[0] = 1
+    ways = [1]
     for rank in ranks:
-        ways[rank:] += ways[: len(ways) - rank].copy()
+        without, with_rank = ways + [0] * rank, [0] * rank + ways
+        ways = [a + b for a, b in zip(without, with_rank, strict=True)]
     return ways
 
 
-def _tail(ways: "Values", found: int, alternative: Alternative) -> float:
+def _tail(ways: "Sequence[int] | Values", found: int, alternative: Alternative) -> float:
     """Return the share of the ways that are as far out as `found`."""
-    total = float(ways.sum())
-    less, greater = float(ways[: found + 1].sum()) / total, float(ways[found:].sum()) / total
+    total = sum(ways)
+    less, greater = float(sum(ways[: found + 1]) / total), float(sum(ways[found:]) / total)
     if alternative == "two-sided":
         return min(1.0, 2 * min(less, greater))
     return less if alternative == "less" else greater

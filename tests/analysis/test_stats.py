@@ -3,6 +3,8 @@
 import itertools
 import math
 import statistics
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -146,3 +148,47 @@ def test_p_with_ties_is_twice_the_share_of_arrangements_in_the_smaller_tail(
     low, high = (sum(each <= u(old, new) for each in dealt), sum(each >= u(old, new) for each in dealt))
     expected = 1.0 if len(set(values)) == 1 else min(1.0, 2 * min(low, high) / len(deals))
     assert stats.mann_whitney(old, new) == pytest.approx(expected, abs=1e-9)
+
+
+ALTERNATIVES: tuple[stats.Alternative, ...] = ("two-sided", "less", "greater")
+different = st.lists(st.integers(1, 10_000), min_size=2, max_size=80, unique=True)
+
+
+@given(different, st.sampled_from(ALTERNATIVES), st.data())
+def test_p_of_two_samples_is_scipys(
+    values: list[int], alternative: stats.Alternative, data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(1, len(values) - 1))
+    old, new = values[:cut], values[cut:]
+    method: Any = "exact" if max(len(old), len(new)) <= stats.EXACT else "asymptotic"
+    theirs = scipy.stats.mannwhitneyu(new, old, alternative=alternative, method=method).pvalue
+    assert stats.mann_whitney(old, new, alternative) == pytest.approx(theirs, abs=1e-12)
+
+
+@given(different, st.sampled_from(ALTERNATIVES), st.data())
+def test_p_of_pairs_is_scipys(sizes: list[int], alternative: stats.Alternative, data: st.DataObject) -> None:
+    differences = [size * data.draw(st.sampled_from([-1, 1])) for size in sizes]
+    method: Any = "exact" if len(sizes) <= stats.EXACT else "asymptotic"
+    theirs = scipy.stats.wilcoxon(differences, alternative=alternative, method=method).pvalue
+    assert stats.signed_rank([0] * len(sizes), differences, alternative) == pytest.approx(theirs, abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 7, 50, 51, 80])
+def test_p_of_signs_is_scipys(n: int) -> None:
+    for beyond in range(n + 1):
+        theirs = scipy.stats.binomtest(beyond, n, alternative="greater").pvalue
+        assert stats.sign_test(beyond, n) == pytest.approx(theirs, abs=1e-12)
+
+
+@given(st.lists(st.floats(0, 1), max_size=30))
+def test_the_false_discovery_rate_is_scipys(ps: list[float]) -> None:
+    theirs = list(scipy.stats.false_discovery_control(ps)) if ps else []
+    assert stats.false_discovery(ps) == pytest.approx(theirs, abs=1e-12)
+
+
+def test_so_few_values_as_runs_have_need_no_import_of_scipy() -> None:
+    """It takes longer than all else that `bench compare` does."""
+    few = "[1, 2, 3, 4, 5], [2, 4, 4, 6, 9]"
+    calls = f"stats.ratio({few}), stats.mann_whitney({few}), stats.signed_rank({few}), stats.sign_test(4, 5)"
+    code = f"from bench.analysis import stats; import sys; {calls}; sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
