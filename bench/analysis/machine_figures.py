@@ -5,10 +5,10 @@ them, and an average over the cliff means nothing on one machine either.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from bench.analysis import claims
+from bench.analysis import claims, metrics
 from bench.analysis.claims import Sample, Standing
 from bench.analysis.metrics import Metric
 from bench.analysis.sides import AnySide
@@ -55,7 +55,10 @@ def _cpu_us(seen: _Seen) -> float | None:
 
 
 def _tuples(seen: _Seen) -> float | None:
-    return None if not seen.machine.port_range else seen.machine.port_range * seen.destinations
+    machine = seen.machine
+    if not machine.port_range or machine.ports_used_peak is None:
+        return None
+    return machine.port_range * seen.destinations
 
 
 def _share_of_half(seen: _Seen) -> float | None:
@@ -72,7 +75,7 @@ TIME_WAIT = MachineFigure(
 PORTS_USED = MachineFigure(
     "ports_used_peak", "", "ports.used_peak", lambda seen: seen.machine.ports_used_peak
 )
-TUPLES = MachineFigure("tuples", "", "ports.used_peak", _tuples)
+TUPLES = MachineFigure("ports_tuples", "", "ports.used_peak", _tuples)
 SHARE_OF_HALF = MachineFigure("ports_share_of_half", "share", "ports.used_peak", _share_of_half)
 CPU = MachineFigure("cpu_us_per_request", "us", "cpu_us_per_request.proxy", _cpu_us)
 MEMORY = MachineFigure("memory_mib", "MiB", "memory_mib.proxy", lambda seen: seen.machine.memory_mib)
@@ -98,19 +101,26 @@ FIGURES = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Metric(Metric):
+class MachineMetric(Metric):
     """A figure of one machine as a metric of trials; `key` is that of the role that decides if it counts."""
 
     name: str = ""
+    figure: MachineFigure = RATE
     destinations: int = 1
-    compute: Callable[[_Seen], float | None] = field(default=lambda _: None)
+
+    @property
+    def path(self) -> str:
+        """Return how exports call it: with the machine, and its own key."""
+        return f"machines.{self.name}.{self.figure.key}"
 
     def of(self, trial: TrialRecord) -> float | None:
         """Return the figure; None where it was not measured, or the machine was lost meanwhile."""
         machine = find(trial, self.name)
-        if machine is None or not isinstance(trial, Trial) or machine.lost is not None:
+        if machine is None or not isinstance(trial, Trial):
             return None
-        value = self.compute(_Seen(trial, machine, self.destinations))
+        if machine.lost is not None and self.figure.like:
+            return None
+        value = self.figure.compute(_Seen(trial, machine, self.destinations))
         return None if value is None else float(value)
 
 
@@ -128,19 +138,29 @@ def sort_names(run: RunRecord[Any]) -> tuple[str, ...]:
     return tuple(sorted(known, key=lambda name: (_rank(known[name]), _number(name), name)))
 
 
+def list_metrics(run: RunRecord[Any]) -> tuple[MachineMetric, ...]:
+    """Return all figures of all machines of `run`."""
+    return tuple(_metric(run, name, figure) for name in sort_names(run) for figure in FIGURES)
+
+
 def sample(side: AnySide, name: str, figure: MachineFigure) -> Sample:
     """Return a figure of the machine called `name` over the trials of `side`, with what it is worth."""
-    metric = _Metric(
-        figure.like or figure.key,
-        figure.unit,
-        name=name,
-        destinations=_count_destinations(side.run, name),
-        compute=figure.compute,
-    )
-    if figure.like:
-        return claims.sample(side.trials, metric)
-    values = tuple(value for value in map(metric.of, side.trials) if value is not None)
+    return sample_trials(side.trials, _metric(side.run, name, figure))
+
+
+def sample_trials(trials: Sequence[TrialRecord], metric: MachineMetric) -> Sample:
+    """Return a figure of a machine over the `trials` of one case, with what it is worth."""
+    if metric.figure.like:
+        return claims.sample(trials, metric)
+    values = tuple(metrics.values(metric, trials))
     return Sample(Standing.COUNTS if values else Standing.MISSING, values)
+
+
+def _metric(run: RunRecord[Any], name: str, figure: MachineFigure) -> MachineMetric:
+    destinations = _count_destinations(run, name)
+    return MachineMetric(
+        figure.like or figure.key, figure.unit, name=name, figure=figure, destinations=destinations
+    )
 
 
 @dataclass(frozen=True, slots=True)

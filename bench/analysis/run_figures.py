@@ -1,11 +1,13 @@
 """The figures of a run, case by case: median, interval, and what each is worth. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
-from bench.analysis import claims, stats
-from bench.analysis.claims import RunVerdict, Standing
+from bench.analysis import claims, machine_figures, stats
+from bench.analysis.claims import RunVerdict, Sample, Standing
+from bench.analysis.machine_figures import MachineMetric
 from bench.analysis.metrics import Metric
 from bench.runs.record import RunRecord, TrialRecord
 from bench.runs.sweep_trial import case_of
@@ -30,6 +32,15 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class FiguresOfMachine:
+    """The figures of one machine of a cluster in one case."""
+
+    name: str
+    role: str
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CaseFigures:
     """The figures of one case: a mode or a variant on a subject."""
 
@@ -39,6 +50,8 @@ class CaseFigures:
     counted: int
     """Trials of which every figure counts."""
     figures: tuple[Figure, ...]
+    machines: tuple[FiguresOfMachine, ...] = ()
+    """On a cluster only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +64,14 @@ class RunFigures:
 
 def summarize(run: RunRecord[Any], known: Sequence[Metric]) -> RunFigures:
     """Return the figures of `run` in the `known` metrics; what no trial of a case has is left out."""
-    return RunFigures(
-        claims.judge(run), tuple(_summarize_case(trials, known) for trials in claims.cases(run.trials))
-    )
+    machines = machine_figures.list_metrics(run)
+    cases = (_summarize_case(trials, known, machines) for trials in claims.cases(run.trials))
+    return RunFigures(claims.judge(run), tuple(cases))
 
 
-def _summarize_case(trials: Sequence[TrialRecord], known: Iterable[Metric]) -> CaseFigures:
+def _summarize_case(
+    trials: Sequence[TrialRecord], known: Iterable[Metric], machines: Sequence[MachineMetric]
+) -> CaseFigures:
     figures = (_summarize_metric(trials, metric) for metric in known)
     return CaseFigures(
         case=case_of(trials[0]),
@@ -64,13 +79,33 @@ def _summarize_case(trials: Sequence[TrialRecord], known: Iterable[Metric]) -> C
         trials=len(trials),
         counted=sum(map(claims.counts, trials)),
         figures=tuple(figure for figure in figures if figure.standing is not Standing.MISSING),
+        machines=tuple(_summarize_machines(trials, machines)),
     )
+
+
+def _summarize_machines(
+    trials: Sequence[TrialRecord], machines: Sequence[MachineMetric]
+) -> Iterator[FiguresOfMachine]:
+    for name, of_machine in groupby(machines, key=lambda metric: metric.name):
+        found = (machine_figures.find(trial, name) for trial in trials)
+        role = next((each.role for each in found if each is not None), None)
+        figures = (
+            _summarize(metric.figure.key, metric.unit, machine_figures.sample_trials(trials, metric))
+            for metric in of_machine
+        )
+        kept = tuple(figure for figure in figures if figure.standing is not Standing.MISSING)
+        if role is not None:
+            yield FiguresOfMachine(name, role, kept)
 
 
 def _summarize_metric(trials: Sequence[TrialRecord], metric: Metric) -> Figure:
     sample = claims.sample(trials, metric)
+    instead = claims.instead_of(metric) if sample.standing is Standing.MIXED else None
+    return _summarize(metric.key, metric.unit, sample, instead)
+
+
+def _summarize(key: str, unit: str, sample: Sample, instead: str | None = None) -> Figure:
     if not sample.quoted:
-        instead = claims.instead_of(metric) if sample.standing is Standing.MIXED else None
-        return Figure(metric.key, metric.unit, sample.standing, instead=instead)
+        return Figure(key, unit, sample.standing, instead=instead)
     median = stats.median_interval(sample.quoted)
-    return Figure(metric.key, metric.unit, sample.standing, median.center, median.low, median.high, median.n)
+    return Figure(key, unit, sample.standing, median.center, median.low, median.high, median.n)

@@ -76,7 +76,7 @@ def _format(done: "RunRecord[Any]", figures: "RunFigures", output_format: str, e
 
 def _format_markdown(done: "RunRecord[Any]", figures: "RunFigures") -> str:
     from bench.report.export import markdown
-    from bench.report.run import finding, incident, tables
+    from bench.report.run import finding, incident, machines, tables
     from bench.report.run import text as run_text
     from bench.report.scenario import text as scenario_text
     from bench.report.sweep import text as sweep_text
@@ -100,4 +100,5 @@ def _format_markdown(done: "RunRecord[Any]", figures: "RunFigures") -> str:
         title, sentence = shown.format_title(done), shown.summarize(done)
         warnings = run_text.summarize_warnings(done)
         table = incident.build_table(done) if len(done.subjects) > 1 else tables.build_result_table(done)
-    return markdown.format_run(title, figures.verdict, sentence, table, [*warnings, *done.damage])
+    lines, by_machine = [*warnings, *machines.list_notes(done), *done.damage], machines.build_tables(done)
+    return markdown.format_run(title, figures.verdict, sentence, table, lines, machines=by_machine)

@@ -17,6 +17,7 @@ from bench.doctor.checks import Check
 from bench.plan.run_plan import Plan
 from bench.probe.advice import AdvisedProbeJson
 from bench.report.config.proof_answer import ProofAnswerJson
+from bench.runs.machine_record import MachineRecord
 from bench.runs.read import ListedJson
 from bench.runs.record import Kind, Refused, ScenarioTrial, Trial
 from bench.runs.sweep_trial import SweepTrial
@@ -32,6 +33,8 @@ class _RunOutput(TypedDict):
     """What the run amounts to."""
     plan: dict[str, Any]
     machine: dict[str, Any]
+    machines: tuple[MachineRecord, ...]
+    """Of a cluster, one for each role on each of its machines; else empty."""
     started: str
     refused: tuple[Refused, ...]
     interleaved: str | None

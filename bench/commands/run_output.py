@@ -23,6 +23,7 @@ def build_output(
         "verdict": figures.verdict,
         "plan": done.plan,
         "machine": done.machine,
+        "machines": done.machines,
         "started": done.started,
         "refused": done.refused,
         "interleaved": done.interleaved,

@@ -8,7 +8,7 @@ from bench.analysis.answers import Answer
 from bench.analysis.compare import Comparison
 from bench.report import comparison, html
 from bench.report.html import Block, Glance, Page, Prose, Section, Table
-from bench.report.run import charts, tables
+from bench.report.run import charts, machines, tables
 from bench.report.watch import compared as watch
 
 _HINT = "Medians over the trials that count; the thin line is the interval of the median."
@@ -32,6 +32,7 @@ def build_page(compared: Sequence[Comparison]) -> Page:
         warnings=list(warnings),
         sections=[*_draw(compared), *(_build_section(each) for each in compared)],
         started=first.sides[0].run.started,
+        place=" | ".join(dict.fromkeys(machines.format_place(side.run) for side in first.sides)),
         certainty=_count_trials(compared),
     )
 

@@ -2,11 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from bench.analysis import machine_figures
 from bench.analysis.metrics import Metric
-from bench.analysis.run_figures import RunFigures
+from bench.analysis.run_figures import CaseFigures, Figure, RunFigures
 from bench.runs.record import RunRecord
 from bench.runs.sweep_trial import case_of
 
@@ -22,7 +23,7 @@ def format_figures(figures: RunFigures) -> str:
             (
                 case.case,
                 case.subject,
-                figure.metric,
+                name,
                 figure.unit,
                 figure.standing,
                 figure.median,
@@ -31,16 +32,20 @@ def format_figures(figures: RunFigures) -> str:
                 figure.trials,
             )
             for case in figures.cases
-            for figure in case.figures
+            for name, figure in _list_figures(case)
         ),
     )
 
 
 def format_trials(run: RunRecord[Any], known: Sequence[Metric]) -> str:
     """Return a row for each trial, a column for each of the `known` metrics that any trial has."""
-    shown = [metric for metric in known if any(metric.of(trial) is not None for trial in run.trials)]
+    of_machines = machine_figures.list_metrics(run)
+    named = [*((metric.key, metric) for metric in known), *((each.path, each) for each in of_machines)]
+    shown = [
+        (name, metric) for name, metric in named if any(metric.of(trial) is not None for trial in run.trials)
+    ]
     return _format(
-        (*_TRIAL_COLUMNS, *(metric.key for metric in shown)),
+        (*_TRIAL_COLUMNS, *(name for name, _ in shown)),
         (
             (
                 trial.trial,
@@ -49,11 +54,18 @@ def format_trials(run: RunRecord[Any], known: Sequence[Metric]) -> str:
                 trial.subject.version,
                 str(trial.valid).lower(),
                 str(trial.interrupted).lower(),
-                *(metric.of(trial) for metric in shown),
+                *(metric.of(trial) for _, metric in shown),
             )
             for trial in run.trials
         ),
     )
+
+
+def _list_figures(case: CaseFigures) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures of a case by name, then those of its machines."""
+    yield from ((figure.metric, figure) for figure in case.figures)
+    for machine in case.machines:
+        yield from ((f"machines.{machine.name}.{figure.metric}", figure) for figure in machine.figures)
 
 
 def _format(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -10,12 +10,23 @@ _INDENT = "  "
 
 
 def format_run(
-    title: str, verdict: RunVerdict, sentence: str, table: Table | None, warnings: Sequence[str]
+    title: str,
+    verdict: RunVerdict,
+    sentence: str,
+    table: Table | None,
+    warnings: Sequence[str],
+    *,
+    machines: Sequence[Table] = (),
 ) -> str:
-    """Return the page of a run; what it amounts to and what it found come first."""
+    """Return the page of a run; what it amounts to and what it found come first.
+
+    `machines` are the tables of a run on several of them.
+    """
     lines = [f"### {escape(title)}", "", f"**Run: {escape(verdict)}.** {escape(sentence)}"]
     if table is not None and table.rows:
         lines += ["", *_table_lines(table)]
+    for each in machines:
+        lines += ["", *_table_lines(each)]
     if warnings:
         lines += ["", *(f"- {escape(warning)}" for warning in warnings)]
     return "\n".join(lines) + "\n"

@@ -22,13 +22,30 @@ _LEAST_SHARE = 0.01
 
 
 def format_machines(run: RunRecord[Any]) -> str:
-    """Return the machines of `run`, each with its figures in each mode; nothing where it had one."""
+    """Return the machines of `run`, each with its figures in each mode; nothing where it had one.
+
+    Of a sweep, which has many cells, only the machines.
+    """
     if not run.machines:
         return ""
-    parts = [format_table(build_places(run))]
-    parts += [format_table(build_figures(side)) for side in split(run)]
-    notes = [*explain(run), *summarize(run)]
+    parts, notes = [format_table(build_places(run))], [*summarize(run)]
+    if run.kind == "run":
+        parts += [format_table(build_figures(side)) for side in split(run)]
+        notes = [*explain(run), *notes]
     return "".join([*parts, *(f"{wrap(note)}\n" for note in notes)])
+
+
+def build_tables(run: RunRecord[Any]) -> list[Table]:
+    """Return the machines of `run` and their figures in each mode, whole; none where it had one machine."""
+    if not run.machines:
+        return []
+    of_modes = [build_figures(side, is_wide=True) for side in split(run)] if run.kind == "run" else []
+    return [build_places(run), *of_modes]
+
+
+def list_notes(run: RunRecord[Any]) -> list[str]:
+    """Return what is to be known beside those tables."""
+    return [*explain_proxies(run), *summarize(run)] if run.machines else []
 
 
 def build_places(run: RunRecord[Any]) -> Table:
@@ -93,7 +110,7 @@ def format_place(run: RunRecord[Any]) -> str:
 
 def summarize(run: RunRecord[Any]) -> Iterator[str]:
     """Yield which machine's ports are fullest, and what the machines differ in."""
-    for side in split(run):
+    for side in split(run) if run.kind == "run" else ():
         fullest = figures.find_fullest(side)
         if fullest is not None and fullest.share_of_half >= _LEAST_SHARE:
             yield (

@@ -4,8 +4,8 @@ from bench.analysis import sweep
 from bench.plan import toml
 from bench.report import certainty
 from bench.report.html import Code, FactList, Page, Prose, Section
+from bench.report.run import machines, tables
 from bench.report.run import page as run_page
-from bench.report.run import tables
 from bench.report.sweep import charts, search_text, text
 from bench.runs.record import TrialRecord
 from bench.runs.sweep_trial import SweepRun
@@ -28,6 +28,7 @@ def build_page(run: SweepRun) -> Page:
         warnings=[*text.summarize_warnings(run), *run.damage],
         sections=_sections(run, sentences[1:]),
         started=run.started,
+        place=machines.format_place(run),
         certainty=_format_certainty(run),
     )
 

@@ -9,6 +9,7 @@ from bench.analysis.knee import Knee
 from bench.analysis.sweep import Curve, Point, SweepCell, SweepFigure
 from bench.plan.grid import Axis
 from bench.report.html import Table
+from bench.report.run import machines
 from bench.report.sweep import search_text
 from bench.report.text_table import (
     format_number,
@@ -30,7 +31,8 @@ def format_run(run: SweepRun, drawn: Path | None = None) -> str:
 
     `drawn` is the first of the pictures, where they could be drawn.
     """
-    parts = [format_table(build_table(run)), format_warnings(summarize_warnings(run))]
+    parts = [format_table(build_table(run)), machines.format_machines(run)]
+    parts += [format_warnings(summarize_warnings(run))]
     parts += [f"\n{wrap(sentence)}\n" for sentence in conclude(run)]
     parts += ["\n", format_paths(run.directory, None)]
     if drawn is not None:
