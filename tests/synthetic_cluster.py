@@ -85,13 +85,17 @@ def _machine(trial: Trial, fleet: Fleet, name: str, role: str) -> MachineTrial:
     return MachineTrial(
         name,
         role,
-        requests=None if is_proxy else round(trial.requests * share),
+        requests=round(trial.requests * share)
+        if role == "client"
+        else round((trial.upstream.requests_total or 0) * share)
+        if role == "backend"
+        else None,
         opened=round(opened * share) if is_proxy else 64 // fleet.clients if role == "client" else 0,
         accepted=64 // fleet.proxies if is_proxy else round(opened * share) if role == "backend" else 0,
         time_wait_peak=round((held.peak or 0) * share),
         time_wait_end=round((held.end or 0) * share),
         port_range=PORT_RANGE,
-        ports_used_peak=round(used * share) if is_proxy else None,
+        ports_used_peak=round(used * share) if is_proxy else opened // 1_000 if role == "client" else 4,
         cpu_s=cpu_us * trial.requests * share / 1e6,
         memory_mib=trial.memory_mib[role],
         run_queue_wait=0.01 * number if role == "client" else None,
@@ -102,11 +106,12 @@ def _machine(trial: Trial, fleet: Fleet, name: str, role: str) -> MachineTrial:
 
 
 def spread_moments(moments: list[Moment], fleet: Fleet) -> Iterator[Moment]:
-    """Yield the rows of the roles, and those of each machine."""
+    """Yield the rows of the roles, and those of each machine where a role has several."""
+    roles = [role for _, role in fleet.names]
     for moment in moments:
         yield moment
         for name, role in fleet.names:
-            if role == moment.host:
+            if role == moment.host and roles.count(role) > 1:
                 parts: dict[str, Any] = {
                     key: None if value is None else round(value * fleet.share(name))
                     for key in ("requests", "errors", "time_wait", "ports_used", "active_opens")

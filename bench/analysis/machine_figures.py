@@ -4,6 +4,8 @@ A machine's figure stands where that of its role does: what voids a rate of the 
 them, and an average over the cliff means nothing on one machine either.
 """
 
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,8 +31,17 @@ class _Seen:
 
     @property
     def requests(self) -> int | None:
-        """Return the requests that its CPU is shared among: a proxy counts none, and serves those of all."""
-        return self.trial.requests if self.machine.role == "proxy" else self.machine.requests
+        """Return the requests of the window that its CPU is shared among.
+
+        Only clients count theirs: the CPU of all proxies, or all backends, over those of all clients add up
+        to that of the role.
+        """
+        return self.machine.requests if self.machine.role == "client" else self.trial.requests
+
+    @property
+    def is_opener(self) -> bool:
+        """Return whether it opens connections to another role; what a backend opens belongs to nobody."""
+        return self.machine.role != "backend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +57,9 @@ class MachineFigure:
 
 def _rate(seen: _Seen) -> float | None:
     requests, window_s = seen.machine.requests, seen.trial.duration_s
-    return None if requests is None or window_s <= 0 else requests / window_s
+    if seen.machine.role != "client" or requests is None or window_s <= 0:
+        return None  # a backend counts from the first request on
+    return requests / window_s
 
 
 def _cpu_us(seen: _Seen) -> float | None:
@@ -54,27 +67,30 @@ def _cpu_us(seen: _Seen) -> float | None:
     return None if cpu_s is None or not seen.requests else cpu_s / seen.requests * 1e6
 
 
+def _ports_used(seen: _Seen) -> float | None:
+    return seen.machine.ports_used_peak if seen.is_opener else None
+
+
 def _tuples(seen: _Seen) -> float | None:
-    machine = seen.machine
-    if not machine.port_range or machine.ports_used_peak is None:
+    if not seen.machine.port_range or _ports_used(seen) is None:
         return None
-    return machine.port_range * seen.destinations
+    return seen.machine.port_range * seen.destinations
 
 
 def _share_of_half(seen: _Seen) -> float | None:
-    used, tuples = seen.machine.ports_used_peak, _tuples(seen)
+    used, tuples = _ports_used(seen), _tuples(seen)
     return None if used is None or not tuples else _HALF * used / tuples
 
 
 RATE = MachineFigure("requests_per_s", "1/s", "requests_per_s", _rate)
+REQUESTS = MachineFigure("requests", "", "upstream.requests_total", lambda seen: seen.machine.requests)
+"""Of a client those of the window, of a backend those of the whole trial."""
 OPENED = MachineFigure("opened", "", "upstream.connections_opened", lambda seen: seen.machine.opened)
 ACCEPTED = MachineFigure("accepted", "", "upstream.connections_opened", lambda seen: seen.machine.accepted)
 TIME_WAIT = MachineFigure(
     "time_wait_peak", "", "time_wait.proxy.peak", lambda seen: seen.machine.time_wait_peak
 )
-PORTS_USED = MachineFigure(
-    "ports_used_peak", "", "ports.used_peak", lambda seen: seen.machine.ports_used_peak
-)
+PORTS_USED = MachineFigure("ports_used_peak", "", "ports.used_peak", _ports_used)
 TUPLES = MachineFigure("ports_tuples", "", "ports.used_peak", _tuples)
 SHARE_OF_HALF = MachineFigure("ports_share_of_half", "share", "ports.used_peak", _share_of_half)
 CPU = MachineFigure("cpu_us_per_request", "us", "cpu_us_per_request.proxy", _cpu_us)
@@ -85,6 +101,7 @@ CLOCK_OFFSET = MachineFigure("clock_offset_ms", "ms", "", lambda seen: seen.mach
 CLOCK_ERROR = MachineFigure("clock_error_ms", "ms", "", lambda seen: seen.machine.clock_error_ms)
 FIGURES = (
     RATE,
+    REQUESTS,
     OPENED,
     ACCEPTED,
     TIME_WAIT,
@@ -199,13 +216,15 @@ def list_lost(trials: Sequence[TrialRecord]) -> list[tuple[TrialRecord, MachineT
 def _count_destinations(run: RunRecord[Any], name: str) -> int:
     """Return to how many addresses a machine opens connections.
 
-    A load worker uses one proxy, and each proxy uses every backend.
+    Each proxy uses every backend. A load worker uses one proxy; the workers of all clients are dealt to them
+    in turn, so that those of one client may be at the same one.
     """
     roles = {each.name: each.role for each in run.machines}
-    proxies, backends = (sum(role == each for role in roles.values()) for each in ("proxy", "backend"))
-    if roles.get(name) != "client" or not proxies:
-        return max(1, backends)
-    return max(1, min(proxies, int(run.plan.get("load", {}).get("workers", 1))))
+    counts = Counter(roles.values())
+    if roles.get(name) != "client" or not counts["proxy"]:
+        return max(1, counts["backend"])
+    workers = int(run.plan.get("load", {}).get("workers", 1))
+    return max(1, min(workers, counts["proxy"] // math.gcd(counts["proxy"], counts["client"])))
 
 
 def _rank(role: str) -> int:

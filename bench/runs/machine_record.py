@@ -29,7 +29,7 @@ class MachineTrial:
     name: str
     role: str
     requests: int | None = None
-    """Correct responses that its clients got; of a backend, requests that it answered."""
+    """Correct responses that its clients got; of a backend, requests that it answered in the whole trial."""
     opened: int | None = None
     """TCP connections that its kernel opened."""
     accepted: int | None = None

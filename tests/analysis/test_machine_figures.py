@@ -37,7 +37,7 @@ def make_side(*trials: Trial, counts: tuple[int, int, int] = (1, 1, 1), workers:
 
 CLIENT = MachineTrial("client-1", "client", requests=3_000, cpu_s=0.06, run_queue_wait=0.2, core_idle=0.1)
 PROXY = MachineTrial("proxy-1", "proxy", port_range=RANGE, ports_used_peak=400, cpu_s=0.2, opened=4_000)
-BACKEND = MachineTrial("backend-1", "backend", requests=4_000, cpu_s=0.08, accepted=4_000)
+BACKEND = MachineTrial("backend-1", "backend", requests=5_000, cpu_s=0.08, accepted=4_000, ports_used_peak=4)
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,11 @@ BACKEND = MachineTrial("backend-1", "backend", requests=4_000, cpu_s=0.08, accep
         ("proxy-1", figures.OPENED, 4_000.0),
         ("proxy-1", figures.TUPLES, 1_000.0),
         ("proxy-1", figures.SHARE_OF_HALF, 0.8),
-        ("backend-1", figures.RATE, 2_000.0),
+        ("backend-1", figures.RATE, None),
+        ("backend-1", figures.REQUESTS, 5_000.0),
         ("backend-1", figures.CPU, 20.0),
+        ("backend-1", figures.PORTS_USED, None),
+        ("backend-1", figures.TUPLES, None),
         ("backend-1", figures.ACCEPTED, 4_000.0),
         ("backend-2", figures.ACCEPTED, None),
     ],
@@ -71,7 +74,10 @@ def test_a_machine_has_figures_of_its_own(name: str, figure: MachineFigure, expe
         ("proxy-1", (1, 1, 4), 1, 4),
         ("proxy-1", (4, 2, 4), 1, 4),
         ("client-1", (1, 1, 4), 8, 1),
-        ("client-1", (4, 4, 1), 2, 2),
+        ("client-1", (4, 4, 1), 2, 1),
+        ("client-1", (3, 2, 1), 2, 2),
+        ("client-1", (3, 2, 1), 1, 1),
+        ("client-1", (2, 4, 1), 8, 2),
         ("client-1", (1, 2, 1), 8, 2),
         ("client-1", (1, 0, 3), 2, 3),
         ("proxy-1", (1, 1, 0), 1, 1),
@@ -80,7 +86,7 @@ def test_a_machine_has_figures_of_its_own(name: str, figure: MachineFigure, expe
 def test_there_are_ports_for_each_destination(
     name: str, counts: tuple[int, int, int], workers: int, tuples: int
 ) -> None:
-    """A load worker uses one proxy, each proxy all backends; without a proxy clients use the backends."""
+    """Load workers are dealt to proxies in turn: of two clients and two proxies each client has one."""
     machine = MachineTrial(name, name.partition("-")[0], port_range=RANGE, ports_used_peak=1)
     side = make_side(make_trial(machine), counts=counts, workers=workers)
     assert figures.sample(side, name, figures.TUPLES).median == tuples * RANGE
@@ -92,7 +98,7 @@ def test_there_are_ports_for_each_destination(
         ({"warnings": (TrialWarning("generator-saturated", "it waited", voids=True),)}, {"requests_per_s"}),
         (
             {"warnings": (TrialWarning("machine-lost", "it went", voids=True),)},
-            {"requests_per_s", "cpu_us_per_request"},
+            {"requests_per_s", "cpu_us_per_request", "requests"},
         ),
         ({}, set()),
     ],

@@ -16,7 +16,7 @@ from bench.report.sweep import page as sweep_page
 from bench.runs import read
 from bench.runs.record import ScenarioTrial
 from bench.scenarios import catalogue
-from tests import made_up_sweep, needs
+from tests import made_up_sweep, needs, synthetic_cluster
 from tests.made_up_sweep import CONNECTIONS, POOL_IDLE, POOLS
 from tests.synthetic import KEEPALIVE, SHORT, write
 
@@ -85,17 +85,22 @@ def _of_run(name: str) -> html.Page:
     return build_page(read.read(ROOT / "results" / name))
 
 
+def _of_cluster(root: Path) -> html.Page:
+    return build_page(read.read(synthetic_cluster.write(root, {"short": SHORT, "keepalive": KEEPALIVE})))
+
+
 def _of_scenario() -> html.Page:
     run = read.read(ROOT / "results" / "reference-chat")
     assert isinstance(run.trials[0], ScenarioTrial)
     return scenario_page.build_page(catalogue.load(run.scenario), run)
 
 
-PAGES: dict[str, Callable[[], html.Page]] = {
-    "run": lambda: _of_run("reference"),
-    "incident": lambda: _of_run("reference-incident-linger"),
-    "scenario": _of_scenario,
-    "sweep": lambda: sweep_page.build_page(made_up_sweep.run({POOL_IDLE: POOLS, CONNECTIONS: [16, 64]})),
+PAGES: dict[str, Callable[[Path], html.Page]] = {
+    "run": lambda _: _of_run("reference"),
+    "incident": lambda _: _of_run("reference-incident-linger"),
+    "cluster": _of_cluster,
+    "scenario": lambda _: _of_scenario(),
+    "sweep": lambda _: sweep_page.build_page(made_up_sweep.run({POOL_IDLE: POOLS, CONNECTIONS: [16, 64]})),
 }
 TRACKS = """() => [...document.querySelectorAll('.bars')].map((figure) =>
     new Set([...figure.querySelectorAll('.track')].map((track) => track.offsetWidth)).size)"""
@@ -105,7 +110,7 @@ TRACKS = """() => [...document.querySelectorAll('.bars')].map((figure) =>
 def test_every_kind_of_page_fits_a_phone_and_its_bars_are_of_one_scale(
     browser: Browser, kind: str, tmp_path: Path
 ) -> None:
-    html.save(PAGES[kind](), tmp_path / "page.html")
+    html.save(PAGES[kind](tmp_path), tmp_path / "page.html")
     page, seen = visit(browser, tmp_path / "page.html", 390, "dark")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert set(page.evaluate(TRACKS)) <= {1}

@@ -164,7 +164,10 @@ def _build_time_wait_chart(sides: Sequence[Side]) -> Chart:
             chosen = {trial.trial for trial in select_trials(side)}
             counted = {number: points for number, points in found.items() if number in chosen}
             lines += build_lines(index, side, found, series.compute_median_line(counted), host)
-    ports = [trial.ports for side in sides for trial in select_trials(side)]
+    # Of several machines the sum is drawn, and that of no number of ports is near.
+    several = {id(side): sum(each.role == "proxy" for each in side.run.machines) > 1 for side in sides}
+    alone = [side for side in sides if not several[id(side)]]
+    ports = [trial.ports for side in alone for trial in select_trials(side)]
     tuples = max(
         (each.tuples for each in ports if (each.used_peak or 0) > each.tuples * MANY_PORTS), default=0
     )

@@ -1,5 +1,6 @@
 """Tables and lines about the machines of a cluster, one by one: where they are, and what each did. Pure."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -45,7 +46,7 @@ def build_tables(run: RunRecord[Any]) -> list[Table]:
 
 def list_notes(run: RunRecord[Any]) -> list[str]:
     """Return what is to be known beside those tables."""
-    return [*explain_proxies(run), *summarize(run)] if run.machines else []
+    return [*explain_sums(run), *summarize(run)] if run.machines else []
 
 
 def build_places(run: RunRecord[Any]) -> Table:
@@ -92,15 +93,18 @@ def explain(run: RunRecord[Any]) -> Iterator[str]:
     yield "connections: that a machine opened, or as a backend accepted"
     if any(each.ports_used_peak is not None for each in seen):
         yield "ports used: in brackets as a share of half of them; beyond it connect() slows down"
-    yield from explain_proxies(run)
+    yield from explain_sums(run)
     if any(each.run_queue_wait is not None for each in seen):
         yield "waited, idle: how long a load worker waited for a core, and its cores had nothing to do"
 
 
-def explain_proxies(run: RunRecord[Any]) -> Iterator[str]:
-    """Yield what the CPU of one of several proxies means."""
-    if sum(each.role == "proxy" for each in run.machines) > 1:
-        yield "CPU of one proxy is over the requests of all proxies: their figures add up"
+def explain_sums(run: RunRecord[Any]) -> Iterator[str]:
+    """Yield what is a sum over the machines of a role, and what is of one of them."""
+    counts = Counter(each.role for each in run.machines)
+    if max(counts.values(), default=0) > 1:
+        yield "of a role: TIME_WAIT and memory of all its machines together, ports of the fullest"
+    if max(counts["proxy"], counts["backend"]) > 1:
+        yield "CPU of a proxy or a backend is over the requests of all clients: they add up"
 
 
 def format_place(run: RunRecord[Any]) -> str:
@@ -171,13 +175,21 @@ def _percent(figure: MachineFigure) -> _Format:
 
 
 def _format_connections(side: AnySide, name: str) -> str:
-    is_accepting = name in {each.name for each in side.run.machines if each.role == _ACCEPTS}
-    return _plain(figures.ACCEPTED if is_accepting else figures.OPENED)(side, name)
+    return _plain(figures.ACCEPTED if _is_accepting(side, name) else figures.OPENED)(side, name)
+
+
+def _format_answered(side: AnySide, name: str) -> str:
+    return _plain(figures.REQUESTS)(side, name) if _is_accepting(side, name) else "-"
+
+
+def _is_accepting(side: AnySide, name: str) -> bool:
+    return name in {each.name for each in side.run.machines if each.role == _ACCEPTS}
 
 
 def _format_ports(side: AnySide, name: str) -> str:
-    used, share = _plain(figures.PORTS_USED)(side, name), _percent(figures.SHARE_OF_HALF)(side, name)
-    return used if share in ("-", used) else f"{used} ({share})"
+    used, share = (figures.sample(side, name, each) for each in (figures.PORTS_USED, figures.SHARE_OF_HALF))
+    told = _show(used, "")
+    return told if (share.median or 0.0) < _LEAST_SHARE else f"{told} ({100 * (share.median or 0.0):.0f} %)"
 
 
 def _format_pressure(side: AnySide, name: str) -> str:
@@ -195,6 +207,7 @@ _NARROW: tuple[tuple[str, _Format], ...] = (
 )
 _WIDE: tuple[tuple[str, _Format], ...] = (
     ("requests/s", _plain(figures.RATE)),
+    ("answered", _format_answered),
     ("opened", _plain(figures.OPENED)),
     ("accepted", _plain(figures.ACCEPTED)),
     ("TIME_WAIT peak", _plain(figures.TIME_WAIT)),

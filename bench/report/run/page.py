@@ -102,7 +102,7 @@ def _build_machine_by_machine(run: Run) -> Iterator[Section]:
     said = [Prose(sentences)] if sentences else []
     yield Section("Machine by machine", [*said, machine_charts.build_glance(sides), *charted])
     tabled = [machines.build_figures(side, is_wide=True) for side in sides]
-    notes = [Prose(f"{each}.") for each in machines.explain_proxies(run)]
+    notes = [Prose(f"{each[0].upper()}{each[1:]}.") for each in machines.explain_sums(run)]
     yield Section("The figures of each machine", [*tabled, *notes], folded=True)
 
 

@@ -11,7 +11,7 @@ from bench.analysis import sides
 from bench.analysis.sides import Side
 from bench.report.charts import Charts
 from bench.report.html import Glance, Page, Table, render
-from bench.report.run import finding, machine_charts, machines, side_picture, text
+from bench.report.run import charts, finding, machine_charts, machines, side_picture, text
 from bench.report.run.page import build_page
 from bench.runs import read, timeline
 from bench.runs.record import Run
@@ -128,13 +128,13 @@ def test_the_page_draws_each_machine_and_tells_all_of_its_figures(run: Run) -> N
         ("proxy-2, keepalive", "0 %"),
     ]
     assert [label for label, _ in bars["Requests, by machine"]] == [
-        f"{name}, keepalive" for name in ("client-1", "client-2", "backend-1", "backend-2")
+        f"{name}, keepalive" for name in ("client-1", "client-2")
     ]
     (drawn,) = [block for block in section.blocks if isinstance(block, Charts)]
     assert [chart.title for chart in drawn.charts] == ["proxy-1: ports used", "proxy-2: ports used"]
     tables = find_tables(page, "The figures of each machine")
     assert [len(table.rows) for table in tables] == [6, 6]
-    assert {"opened", "accepted", "waited", "idle"} <= set(tables[0].columns)
+    assert {"answered", "opened", "accepted", "waited", "idle"} <= set(tables[0].columns)
     assert "on 2 clients, 2 proxies, 2 backends." in render(page)
 
 
@@ -152,9 +152,30 @@ def test_a_backend_that_holds_time_wait_is_drawn_by_that(tmp_path: Path) -> None
     stories = {"short": SHORT_BACKEND_CLOSES}
     run = read.read(write(tmp_path, stories, Fleet(1, 1, 2), trials=1))
     drawn = machine_charts.build_charts(load_sides(run))
-    titles = ["proxy-1: ports used", "backend-1: TIME_WAIT", "backend-2: TIME_WAIT"]
-    assert [chart.title for chart in drawn.charts] == titles
-    assert drawn.charts[0].marks == []  # far from half of them
+    titles = ["backend-1: TIME_WAIT", "backend-2: TIME_WAIT"]
+    assert [chart.title for chart in drawn.charts] == titles  # the proxy's 64 ports are no matter
+    assert [chart.marks for chart in drawn.charts] == [[], []]
+
+
+def test_the_only_machine_of_a_role_has_the_rows_of_the_role(tmp_path: Path) -> None:
+    run = read.read(write(tmp_path, {"short": SHORT}, Fleet(1, 1, 1), trials=1))
+    sides = load_sides(run)
+    assert {row.host for row in sides[0].series.moments} == {"client", "proxy", "backend"}
+    (chart,) = machine_charts.build_charts(sides).charts
+    assert chart.title == "proxy-1: ports used"
+    assert max(y for _, y in chart.lines[-1].points) == run.trials[0].machines[1].ports_used_peak
+
+
+def test_a_sum_over_machines_is_not_held_against_the_ports_of_one(tmp_path: Path) -> None:
+    marks = {}
+    for proxies in (1, 2):
+        run = read.read(write(tmp_path / str(proxies), {"short": SHORT}, Fleet(1, proxies, 1), trials=1,
+                              load={"workers": 2}))  # fmt: skip
+        (drawn,) = [
+            chart for chart in charts.build_charts(load_sides(run)).charts if chart.title == "TIME_WAIT"
+        ]
+        marks[proxies] = len(drawn.marks)
+    assert marks == {1: 2, 2: 0}
 
 
 def test_of_many_machines_those_with_the_most_are_drawn(tmp_path: Path) -> None:
@@ -163,13 +184,16 @@ def test_of_many_machines_those_with_the_most_are_drawn(tmp_path: Path) -> None:
     assert [chart.title for chart in drawn.charts] == [f"proxy-{n}: ports used" for n in range(4, 13)]
     run = read.read(write(tmp_path, BOTH, Fleet(1, 40, 1), trials=1, load={"workers": 40}))
     (ports, *_) = machine_charts.build_glance(load_sides(run)).blocks
-    assert ports.unit.endswith("; the 16 highest of 37 machines")  # three used none
+    assert ports.unit.endswith("; the 16 highest of 17 machines")  # the others used almost none
     assert [bar.label for bar in ports.rows][:2] == ["proxy-25, short", "proxy-25, keepalive"]
 
 
-@pytest.mark.parametrize("name", ["cluster-2-2-2", "cluster-4-1-1"])
-def test_in_the_picture_of_a_cluster_no_text_covers_another(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "chart"),
+    [("cluster-2-2-2", "proxy-1: ports used"), ("cluster-4-1-1", "backend-1: TIME_WAIT")],
+)
+def test_in_the_picture_of_a_cluster_no_text_covers_another(name: str, chart: str, tmp_path: Path) -> None:
     figure = side_picture.draw(load_sides(read.read(make(name, tmp_path))))
     assert list_faults(figure) == []
     titles = {each.get_text() for each in figure.texts}
-    assert {"CPU, by machine", "proxy-1: ports used"} <= titles
+    assert {"CPU, by machine", chart} <= titles
