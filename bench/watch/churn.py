@@ -29,7 +29,7 @@ _OUTLIVES_S = 2.0
 """A client that kept its connection had it for the idle timeout of one end, which is some seconds or more: so
 do browsers, with several at a time."""
 DNS_PORTS = frozenset({53, 853})
-_TLS_PORTS = frozenset({443, 853, 6443, 8443, 9443})
+TLS_PORTS = frozenset({443, 853, 6443, 8443, 9443})
 _ONE_REQUEST, _ONE_REQUEST_TLS = 2, 4
 """Segments with data that one request takes at the most: head and body; with TLS two of the handshake."""
 _FEWEST_SAMPLED = 4
@@ -208,7 +208,7 @@ def _kind(group: HopGroup) -> tuple[Pattern, Certainty, str]:
 def _kind_by_sockets(group: HopGroup) -> tuple[Pattern, Certainty]:
     """Return the pattern and how sure it is where nobody counts requests."""
     if len(group.data_sent) >= _FEWEST_SAMPLED:
-        one = _ONE_REQUEST_TLS if group.port in _TLS_PORTS else _ONE_REQUEST
+        one = _ONE_REQUEST_TLS if group.port in TLS_PORTS else _ONE_REQUEST
         several = sum(sent > one for sent in group.data_sent) / len(group.data_sent)
         return Pattern.SMALL_POOL if several >= _SOME else Pattern.SHORT_CONNECTIONS, Certainty.LIKELY
     standing = sum(hop.last.established - hop.young for hop in group.hops)

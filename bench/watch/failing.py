@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from bench import units
-from bench.watch.churn import fullest, label
+from bench.watch.churn import TLS_PORTS, fullest, label
 from bench.watch.evidence import HopGroup
 from bench.watch.finding import Certainty, Pattern, Urgency, WatchFinding, plural, rate_words
 from bench.watch.flows import Closer, comes_back
@@ -16,6 +16,12 @@ from bench.watch.model import Direction, HopFlow, HopState, HostState
 
 _IDLE_S = 1.0
 """Idle for so long before a reset: the server had given it up; a server that fails resets busy ones, too."""
+_EACH = 0.9
+"""Of the connections that the server ended: so many RSTs are a habit of the client."""
+_TIMER, _TIMER_S = 1.25, 1.0
+"""So much later than after its idle timeout a server may close: many look at connections once a second."""
+_FEWEST_ALIKE = 3
+"""Fewer RSTs behind a FIN are no habit, and worth no word."""
 _FEWEST_FAILED = 5
 """Fewer failed connects are what one health check of a server that is down makes in some seconds."""
 _FAILED_SHARE = 0.01
@@ -33,14 +39,15 @@ A pool whose connections the server ends keeps them in CLOSE_WAIT until it looks
 
 def idle_race(group: HopGroup) -> WatchFinding | None:
     """Return that requests meet connections which the server has just given up; None where they do not."""
-    if group.direction is Direction.INCOMING or not (group.total.reset_there or group.failed_requests):
+    if group.direction is Direction.INCOMING or not (
+        _resets(group.total, behind_fin=True) or group.failed_requests
+    ):
         return None
-    resets = [_idle_resets(flow) for flow in group.flows] if _knows_idle(group) else _kept_resets(group)
+    behind_fin = _loses_requests(group)
+    resets = _given_up(group, behind_fin=behind_fin)
     failed, ended = group.failed_requests, group.total.closed_there + group.total.reset_there
-    at_s = group.first.moments_s
-    is_seen = comes_back(at_s, resets)
-    is_told = comes_back(at_s, group.failed_requests_each) and ended > 0 and group.churn_per_s == 0
-    if not is_seen and not is_told:
+    is_seen = comes_back(group.first.moments_s, resets)
+    if not is_seen and not _fails_beside_ends(group):
         return None
     # Each of these makes it surer: resets, of connections known to have been idle, and requests that failed.
     signs = is_seen + (is_seen and _knows_idle(group)) + bool(failed)
@@ -54,7 +61,7 @@ def idle_race(group: HopGroup) -> WatchFinding | None:
         f"The server reset {plural(count, 'connection')} {what}."
         if is_seen
         else f"The server ended {plural(ended, 'kept connection')}, and requests failed.",
-        tuple(_race_facts(group)),
+        tuple(_race_facts(group, behind_fin=behind_fin and is_seen)),
         "give the client's pool an idle timeout below the server's (nginx: keepalive_timeout in upstream {}),"
         " or raise the server's; `bench probe` measures it",
         certainty,
@@ -65,34 +72,86 @@ def idle_race(group: HopGroup) -> WatchFinding | None:
     )
 
 
-def _race_facts(group: HopGroup) -> Iterator[str]:
+def unclear_resets(group: HopGroup) -> str | None:
+    """Return that an RST comes behind each FIN of a server, in a sentence: sockets do not tell why."""
+    if group.direction is Direction.INCOMING or _loses_requests(group):
+        return None
+    with_fins, without = (sum(_given_up(group, behind_fin=behind_fin)) for behind_fin in (True, False))
+    count = with_fins - without
+    if count < _FEWEST_ALIKE:
+        return None
+    return (
+        f"{label(group)}: {units.count(count)} times an RST answered what came behind the server's FIN:"
+        " a goodbye, as TLS has one, or a request that is lost; a source of requests tells them apart"
+    )
+
+
+def _race_facts(group: HopGroup, *, behind_fin: bool) -> Iterator[str]:
     idle = sorted(idle_s for idle_s in group.total.idle_before_reset_s if idle_s >= _IDLE_S)
     if idle:
         yield f"They had been idle for {idle[0]:.1f} to {idle[-1]:.1f} s: its idle timeout."
+    if behind_fin and (closed := group.total.reset_after_fin):
+        yield f"An RST came behind the FIN of {units.count(closed)}: what was sent there nobody read."
     yield "The server gives idle connections up; a request that is sent at that moment fails: a proxy's 502."
     if group.failed_requests:
         yield f"{plural(group.failed_requests, 'request')} failed meanwhile."
+
+
+def _fails_beside_ends(group: HopGroup) -> bool:
+    """Return whether requests go on to fail on a hop whose kept connections the server ends."""
+    ended = group.total.closed_there + group.total.reset_there
+    is_back = comes_back(group.first.moments_s, group.failed_requests_each)
+    return is_back and ended > 0 and group.churn_per_s == 0
+
+
+def _loses_requests(group: HopGroup) -> bool:
+    """Return whether what an RST answers behind the server's FIN are requests.
+
+    A client that says goodbye (close_notify of TLS, GOAWAY, COM_QUIT) does it each time; a request meets a
+    FIN now and then, always after the same idle time. Or as many requests fail as there are such RSTs, but
+    for those that a proxy sends again.
+    """
+    behind, failed = group.total.reset_after_fin, group.failed_requests
+    if _fails_beside_ends(group) and behind / 2 <= failed <= behind + group.total.reset_there:
+        return True
+    answered = group.total.closed_there - group.close_wait[-1]
+    return (
+        group.port not in TLS_PORTS
+        and 0 < behind < _EACH * answered
+        and all(_have_one_timeout(hop.total.idle_before_reset_s) for hop in group.hops)
+    )
+
+
+def _have_one_timeout(idle_s: Sequence[float]) -> bool:
+    """Return whether connections were given up after the same idle time, as far as timers of servers go."""
+    long = [each for each in idle_s if each >= _IDLE_S]
+    return not long or max(long) <= _TIMER * min(long) + _TIMER_S
 
 
 def _knows_idle(group: HopGroup) -> bool:
     return bool(group.total.idle_before_reset_s)
 
 
-def _idle_resets(flow: HopFlow) -> int:
-    """Return how many idle connections the server reset: as many as the sample shows."""
-    return min(flow.reset_there, sum(idle_s >= _IDLE_S for idle_s in flow.idle_before_reset_s))
+def _resets(flow: HopFlow, *, behind_fin: bool) -> int:
+    return flow.reset_there + (flow.reset_after_fin if behind_fin else 0)
 
 
-def _kept_resets(group: HopGroup) -> list[int]:
-    """Return how many connections the server reset, by snapshot, that were old enough to have been idle.
+def _given_up(group: HopGroup, *, behind_fin: bool) -> list[int]:
+    """Return how many connections the server reset after they were idle, by snapshot: as far as samples show.
 
-    For a hop of which nobody knows how long connections were idle before a reset; others of it are idle now.
+    For a hop of which nobody knows how long connections were idle before a reset: those that were old enough
+    to have been idle, where others of it are idle now.
     """
-    idle = (idle_s for hop in group.hops for state in hop.states for idle_s in state.idle_s)
-    if max(idle, default=0.0) < _IDLE_S:
-        return [0] * len(group.flows)
+    if _knows_idle(group):
+        samples = [flow.idle_before_reset_s for flow in group.flows]
+    else:
+        idle = (idle_s for hop in group.hops for state in hop.states for idle_s in state.idle_s)
+        if max(idle, default=0.0) < _IDLE_S:
+            return [0] * len(group.flows)
+        samples = [flow.lifetimes_s for flow in group.flows]
     return [
-        min(flow.reset_there, sum(lived_s >= _IDLE_S for lived_s in flow.lifetimes_s)) for flow in group.flows
+        min(_resets(flow, behind_fin=behind_fin), sum(each >= _IDLE_S for each in sample))
+        for flow, sample in zip(group.flows, samples, strict=True)
     ]
 
 

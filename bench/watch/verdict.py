@@ -146,6 +146,7 @@ def judge(
     found += _of_host(recent, found, is_whole_host=is_whole_host)
     placed = (_with_configuration(each, configured) for each in found)
     notes = latest_notes(note for snapshot in recent for note in snapshot.notes)
+    notes += filter(None, map(failing.unclear_resets, slow.values()))
     if (old := host_patterns.left_over(snapshots, is_whole_host=is_whole_host)) >= _MANY_LEFT:
         notes.append(f"{units.count(old)} sockets in TIME_WAIT are of connections from before the watch.")
     return WatchVerdict(
@@ -174,7 +175,7 @@ def _slow(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
         (each.hop.direction, each.hop.port)
         for snapshot in snapshots
         for each in snapshot.hops
-        if each.state.close_wait or each.flow.reset_there or failed
+        if each.state.close_wait or each.flow.reset_there or each.flow.reset_after_fin or failed
     }
     return [
         replace(

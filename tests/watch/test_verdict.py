@@ -79,6 +79,27 @@ def idle_resets(at: Sequence[int], seconds: int = 10, failed: int = 0, *, is_kno
     return requests(rows, 10, failed) if failed else rows
 
 
+def ended_idle(
+    lost: int,
+    at: Sequence[int] = (1, 5, 9),
+    *,
+    of: PeerHop = UPSTREAM,
+    ended: int = 4,
+    idle_s: Sequence[float] = (5.0, 5.9),
+    failed: int = 0,
+    close_wait: int = 0,
+) -> list[Row]:
+    """Return a pool of which the server ends idle connections in each of `at`; `lost` of them get an RST."""
+    flow = HopFlow(closed_there=ended, reset_after_fin=lost, idle_before_reset_s=tuple(idle_s)[:lost])
+    rows = []
+    for now in range(10):
+        state = made_up.hop(of, flow if now in at else HopFlow(), established=20, close_wait=close_wait)
+        row = Row((replace(state, state=replace(state.state, ages_s=(9.0,) * 20)),))
+        requests_ = RequestFlow("access log", 10, of.port, failed=failed if now in at else 0)
+        rows.append(replace(row, requests=(requests_,)) if failed else row)
+    return rows
+
+
 def leaking(per_s: int, seconds: int = 10) -> list[Row]:
     """Return connections that the peer ends and nobody closes."""
     flow = HopFlow(opened=per_s, closed_there=per_s)
@@ -513,6 +534,65 @@ def test_a_note_about_one_and_about_several_is_the_same_note() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("rows", "certainty"),
+    [
+        (ended_idle(1), Certainty.LIKELY),
+        (ended_idle(1, failed=1), Certainty.SURE),
+        (ended_idle(2, ended=4), Certainty.LIKELY),
+        # An RST behind each: so requests, where as many of them fail.
+        (ended_idle(4, idle_s=(5.0,) * 4, failed=4), Certainty.SURE),
+        (ended_idle(4, idle_s=(5.0,) * 4, failed=2), Certainty.SURE),
+        (ended_idle(1, of=replace(UPSTREAM, port=443), failed=1), Certainty.SURE),
+    ],
+)
+def test_requests_that_met_the_fin_of_an_idle_connection(rows: list[Row], certainty: Certainty) -> None:
+    (found,) = verdict(rows).faults
+    assert (found.pattern, found.certainty, found.closes_first) == (
+        Pattern.IDLE_RACE,
+        certainty,
+        Closer.THERE,
+    )
+    assert found.summary.endswith("that had been idle.")
+    assert "An RST came behind the FIN of " in " ".join(found.facts)
+    assert "its idle timeout" in found.facts[0]
+    assert not verdict(rows).notes
+
+
+UNCLEAR = "times an RST answered what came behind the server's FIN"
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_told"),
+    [
+        # A client of TLS says goodbye to each; those that wait to be closed it has not looked at yet.
+        (ended_idle(4, idle_s=(5.0,) * 4), True),
+        (ended_idle(2, close_wait=7), True),
+        (ended_idle(1, of=replace(UPSTREAM, port=443)), True),
+        # Each after another idle time: no timeout of the server.
+        (ended_idle(2, idle_s=(2.0, 9.0)), True),
+        # Not idle: an answer to a body that is sent still, or the end of a connection for one request.
+        (ended_idle(2, idle_s=(0.1, 0.2)), False),
+        # Once, as with a restart.
+        (ended_idle(2, at=(3,)), False),
+        (ended_idle(0), False),
+        # The peer is a client of ours: no request of this host.
+        (ended_idle(2, of=CLIENT), False),
+    ],
+)
+def test_an_rst_behind_a_fin_that_need_not_be_a_lost_request_is_no_fault(
+    rows: list[Row], *, is_told: bool
+) -> None:
+    found = verdict(rows)
+    assert (found.findings, found.headline) == ((), NOTHING)
+    assert [UNCLEAR in note for note in found.notes] == [True] * is_told
+
+
+def test_a_goodbye_to_each_connection_is_no_race_where_other_requests_fail() -> None:
+    """More of them than RSTs: a server that does not answer, for one."""
+    assert verdict(ended_idle(4, idle_s=(5.0,) * 4, failed=40)).faults[0].certainty is Certainty.POSSIBLE
+
+
 @pytest.mark.parametrize(("is_whole_host", "told"), [(True, "9,000 sockets"), (False, "400 sockets")])
 def test_what_ended_before_is_told_of_those_that_are_watched(is_whole_host: bool, told: str) -> None:
     theirs = made_up.hop(UPSTREAM, time_wait=400)
@@ -683,6 +763,7 @@ flows = st.builds(
     closed_here=counts,
     closed_there=counts,
     reset_there=counts,
+    reset_after_fin=counts,
     ended_unknown=counts,
     failed_opens=counts,
     lifetimes_s=st.lists(st.floats(0, 100), max_size=5).map(tuple),
@@ -700,7 +781,7 @@ def rows(draw: st.DrawFn, most_opened: int = 40, may_fail: bool = True) -> list[
             flow = draw(flows)
             flow = replace(flow, opened=min(flow.opened, most_opened))
             if not may_fail:
-                flow = replace(flow, failed_opens=0, reset_there=0)
+                flow = replace(flow, failed_opens=0, reset_there=0, reset_after_fin=0)
             waiting, established = draw(st.integers(0, 40_000)), draw(counts)
             seen.append(
                 made_up.hop(
