@@ -62,6 +62,17 @@ HEALTHY: Labs = {
     "clients that come once": (traffic.keeps, traffic.once_each(50)),
     "uploads in pieces": (traffic.keeps, traffic.uploads(5)),
     "a server that ends idle connections": (traffic.ends_idle, traffic.at_rest(20)),
+    "a client that closes when the server has": (traffic.ends_idle_soon, traffic.ended_by_server(6)),
+    "a goodbye to each end, as TLS has it": (
+        traffic.ends_idle_soon,
+        traffic.ended_by_server(6, last_words=b"\x15\x03\x03\0\x02\x01\0"),
+    ),
+    "bodies that go on after the answer": (
+        traffic.answers_and_ends,
+        traffic.together(
+            traffic.ended_by_server(1, idle_s=0.3, last_words=b"more"), traffic.ended_by_server(1)
+        ),
+    ),
     "slow answers on kept connections": (traffic.keeps_slowly, traffic.kept(10, 40)),
     "long connections and a few short ones": (
         traffic.keeps,
@@ -157,6 +168,11 @@ def test_clients_without_keep_alive_are_recognised_by_the_server(patterns: Watch
 def test_the_idle_race_is_recognised_by_its_resets(patterns: Watched) -> None:
     (found,) = verdict(patterns, Source.EXACT, "idle race", Direction.OUTGOING).faults
     assert found.pattern is Pattern.IDLE_RACE
+
+
+def test_a_goodbye_to_each_end_is_told_from_no_request(healthy: Watched) -> None:
+    notes = verdict(healthy, Source.EXACT, "a goodbye to each end, as TLS has it", Direction.OUTGOING).notes
+    assert any("a goodbye, as TLS has one, or a request that is lost" in note for note in notes)
 
 
 @pytest.mark.parametrize("source", Source)

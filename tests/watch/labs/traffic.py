@@ -97,6 +97,21 @@ async def ends_idle(far: socket.socket) -> None:
             await _answer(far)
 
 
+async def ends_idle_soon(far: socket.socket) -> None:
+    """Answer until there is no request for 1.2 seconds."""
+    with suppress(TimeoutError):
+        while await asyncio.wait_for(_receive(far), 1.2):
+            await _answer(far)
+
+
+async def answers_and_ends(far: socket.socket) -> None:
+    """Answer two requests and close, be the second one complete or not; or close after 1.2 seconds."""
+    with suppress(TimeoutError):
+        for _ in range(2):
+            if await asyncio.wait_for(_receive(far), 1.2):
+                await _answer(far)
+
+
 async def forgets_idle(far: socket.socket) -> None:
     """Answer one request; the next one, after the connection was idle, meets an RST."""
     await _receive(far)
@@ -311,6 +326,32 @@ def idles_between(connections: int, idle_s: float) -> Clients:
 
     async def go(lab: Lab) -> None:
         await asyncio.gather(*(one(lab, idle_s * at / connections) for at in range(connections)))
+
+    return go
+
+
+def ended_by_server(connections: int, idle_s: float | None = None, last_words: bytes = b"") -> Clients:
+    """Return clients that keep connections until the server ends them, and open others then.
+
+    Each asks again after `idle_s`, where that is given. It answers the end with `last_words`, and closes.
+    """
+
+    async def one(lab: Lab, late_s: float) -> None:
+        await asyncio.sleep(late_s)
+        while True:
+            near = await lab.connect()
+            await lab.ask(near)
+            if idle_s is not None:
+                await asyncio.sleep(idle_s)
+                await lab.ask(near)
+            while await asyncio.get_running_loop().sock_recv(near, 4096):
+                pass
+            with suppress(OSError):
+                await asyncio.get_running_loop().sock_sendall(near, last_words)
+            lab.close(near)
+
+    async def go(lab: Lab) -> None:
+        await asyncio.gather(*(one(lab, 0.1 * at) for at in range(connections)))
 
     return go
 
