@@ -575,9 +575,11 @@ UNCLEAR = "times an RST answered what came behind the server's FIN"
         (ended_idle(2, idle_s=(0.1, 0.2)), False),
         # Once, as with a restart.
         (ended_idle(2, at=(3,)), False),
+        (ended_idle(2, at=(3,), ended=2), False),
         (ended_idle(0), False),
         # The peer is a client of ours: no request of this host.
         (ended_idle(2, of=CLIENT), False),
+        (ended_idle(2, of=CLIENT, ended=2), False),
     ],
 )
 def test_an_rst_behind_a_fin_that_need_not_be_a_lost_request_is_no_fault(
