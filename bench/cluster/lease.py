@@ -20,15 +20,21 @@ class Lease:
     Each worker is called on a thread of its own, so that one that is silent delays no other.
     """
 
-    def __init__(self, cluster: DaskCluster, keys_on: dict[str, list[str]]) -> None:
-        """Renew the places `keys_on`, by the address of their worker."""
+    def __init__(self, cluster: DaskCluster) -> None:
+        """Begin without a place."""
         self._cluster = cluster
-        self._keys_on = keys_on
-        self._answered_s = dict.fromkeys(keys_on, time.monotonic())
+        self._keys_on: dict[str, list[str]] = {}
+        self._answered_s: dict[str, float] = {}
         self._lost: dict[str, str] = {}
         self._is_over = threading.Event()
-        self._threads = ThreadPoolExecutor(max(1, len(keys_on)), thread_name_prefix="lease")
-        for address in keys_on:
+        self._threads = ThreadPoolExecutor(len(cluster.workers), thread_name_prefix="lease")
+
+    def add(self, address: str, key: str) -> None:
+        """Renew the place `key` on the worker at `address` from now on."""
+        is_new = address not in self._keys_on
+        self._keys_on.setdefault(address, []).append(key)
+        if is_new:
+            self._answered_s[address] = time.monotonic()
             self._threads.submit(self._renew, address)
 
     def __enter__(self) -> "Lease":

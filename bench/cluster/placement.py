@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.cluster import worker
 from bench.cluster.connection import DaskCluster, WorkerFacts
+from bench.cluster.lease import Lease
 from bench.cluster.worker import WorkerDescription
 from bench.errors import LabError
 from bench.lab import split_address
@@ -20,6 +21,8 @@ from bench.plan.run_plan import Plan
 from bench.runs.machine_record import MachineRecord
 
 _PLACE_TIMEOUT_S = 15.0
+_RELEASE_TIMEOUT_S = 2.0
+_POLL_S = 0.02
 _ROLES = ("proxy", "backend", "client")
 
 
@@ -48,21 +51,20 @@ class RolePlace:
 
 @contextmanager
 def hold(
-    cluster: DaskCluster, plan: Plan, topic: str, reports: "queue.SimpleQueue[Any]"
+    cluster: DaskCluster, plan: Plan, lease: Lease, topic: str, reports: "queue.SimpleQueue[Any]"
 ) -> Iterator[list[RolePlace]]:
     """Hold the places of `plan` for a block; LabError where the scheduler finds no worker for one.
 
-    `reports` receives what the places report under `topic`.
+    `lease` keeps them, and `reports` receives what they report under `topic`.
     """
     descriptions = cluster.call_each([each.address for each in cluster.workers], worker.describe_worker)
-    placer = _Placer(cluster, plan, descriptions, topic, reports)
+    placer = _Placer(cluster, plan, lease, descriptions=descriptions, topic=topic, reports=reports)
     placer.check()
     try:
         placer.place_all()
         yield _places(cluster, plan, placer.held, descriptions)
     finally:
-        addresses = sorted({address for _, address, _ in placer.held.values()})
-        cluster.try_each(addresses, worker.release, list(placer.held))
+        placer.release_all()
 
 
 class _Placer:
@@ -72,6 +74,8 @@ class _Placer:
         self,
         cluster: DaskCluster,
         plan: Plan,
+        lease: Lease,
+        *,
         descriptions: dict[str, WorkerDescription],
         topic: str,
         reports: "queue.SimpleQueue[Any]",
@@ -80,6 +84,7 @@ class _Placer:
         """Role, address of the worker and future of Dask's, by key."""
         self._cluster = cluster
         self._plan = plan
+        self._lease = lease
         self._descriptions = descriptions
         self._topic = topic
         self._reports = reports
@@ -102,7 +107,18 @@ class _Placer:
         for role in sorted(self._counts, key=lambda role: len(self._offering(role))):
             for number in range(1, self._counts[role] + 1):
                 key = f"{role}-{number}-{secrets.token_hex(4)}"
-                self.held[key] = (role, *self._place(role, key))
+                address, future = self._place(role, key)
+                self.held[key] = (role, address, future)
+                self._lease.add(address, key)
+
+    def release_all(self) -> None:
+        """End all roles; a run that begins once this returns finds their resources free."""
+        addresses = sorted({address for _, address, _ in self.held.values()})
+        self._cluster.try_each(addresses, worker.release, list(self.held))
+        deadline_s = time.monotonic() + _RELEASE_TIMEOUT_S
+        # What is lost frees its resources by the end of its lease.
+        while time.monotonic() < deadline_s and not all(each.done() for _, _, each in self.held.values()):
+            time.sleep(_POLL_S)
 
     def _wanted(self) -> dict[str, int]:
         """Return how many places of each role the plan needs."""
@@ -124,7 +140,19 @@ class _Placer:
 
     def _place(self, role: str, key: str) -> tuple[str, Any]:
         """Have one role placed, on a worker without one as long as there is such; return where."""
-        offering = self._offering(role)
+        # The scheduler looks at what a worker offers, and not at what of it is taken: it would wait there.
+        taken = self._cluster.client.run_on_scheduler(_taken_resources)
+        offering = [
+            each
+            for each in self._offering(role)
+            if each.resources[role] - taken.get(each.address, {}).get(role, 0) >= 1
+        ]
+        if not offering:
+            names = ", ".join(each.name for each in self._offering(role))
+            raise LabError(
+                f"cluster: no worker has the resource {role} left: another run has what {names} offer;"
+                " wait for its end, or start more workers"
+            )
         used = {address for _, address, _ in self.held.values()}
         free = [each.address for each in offering if each.address not in used]
         future = self._cluster.client.submit(
@@ -152,6 +180,11 @@ class _Placer:
             f"cluster: no worker took the role {role} within {_PLACE_TIMEOUT_S:g} s, though {names} may;"
             " see whether another run holds it"
         )
+
+
+def _taken_resources(dask_scheduler: Any) -> dict[str, dict[str, float]]:
+    """Return what of its resources each worker has given away, by address; runs in the scheduler."""
+    return {address: dict(each.used_resources) for address, each in dask_scheduler.workers.items()}
 
 
 def _places(

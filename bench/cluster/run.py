@@ -8,7 +8,6 @@ from typing import Any
 from bench.cluster import placement, worker
 from bench.cluster.connection import connect
 from bench.cluster.lease import Lease
-from bench.cluster.placement import RolePlace
 from bench.cluster.trial import Machines, perform_trial
 from bench.experiment import run as single
 from bench.experiment.stopping import Stopping
@@ -30,8 +29,8 @@ def perform(plan: Plan, root: Path, progress: Progress, stopping: Stopping | Non
     with connect(plan.cluster.scheduler) as cluster:
         cluster.client.subscribe_topic(topic, lambda event: reports.put(event[1]))
         with (
-            placement.hold(cluster, plan, topic, reports) as places,
-            Lease(cluster, _keys_on(places)) as lease,
+            Lease(cluster) as lease,
+            placement.hold(cluster, plan, lease, topic, reports) as places,
         ):
             machines = Machines(cluster, places, lease, reports)
 
@@ -46,10 +45,3 @@ def perform(plan: Plan, root: Path, progress: Progress, stopping: Stopping | Non
                 return found
 
             return single.record_run(plan, trial, root, progress, stopping, machines=records, probe=probe)
-
-
-def _keys_on(places: list[RolePlace]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for place in places:
-        found.setdefault(place.worker.address, []).append(place.key)
-    return found

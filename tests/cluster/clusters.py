@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.cluster import cluster_file
+from bench.cluster.certificates import CertificateFiles
 from bench.lab import namespaces
 from tests import bench_process, needs
 
@@ -42,8 +44,11 @@ START = (
     + """
 def start(arguments):
     import subprocess, sys
-    process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.PIPE)
-    process.stdout.readline()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, *arguments[1:]], **pipes)
+    process.stdin.write(arguments[0].encode() + b"\\n")
+    process.stdin.flush()
+    assert process.stdout.readline()
     return process.pid
 
 on_host(start, sys.argv[2:])
@@ -89,13 +94,35 @@ class RunningCluster:
         return json.loads(done.stdout)
 
     @contextmanager
-    def process(self, host: str, module: str, *arguments: str) -> Iterator[None]:
-        """Run `python -m MODULE` on a host for a block; it prints a line once it is ready."""
-        pid = self.run(START, host, module, *arguments)
+    def process(self, host: str, *arguments: str, first_line: str = "") -> Iterator[None]:
+        """Run Python on a host for a block; it reads a line, and prints one once it is ready."""
+        pid = self.run(START, host, first_line, *arguments)
         try:
             yield
         finally:
             self.run(STOP, host, str(pid))
+
+    @contextmanager
+    def further_worker(self, host: str, name: str, *prefix: str, **resources: int) -> Iterator[None]:
+        """Run one more worker on a host for a block; its command line begins with `prefix`."""
+        found = cluster_file.read(self.path)
+        assert found.ca is not None
+        assert found.certificate is not None
+        assert found.key is not None
+        address = f"10.88.1.{host.partition('-')[2]}"
+        options: dict[str, Any] = {
+            "scheduler_ip": found.scheduler,
+            "name": name,
+            "host": address,
+            "resources": resources,
+        }
+        folder = str(self.path.parent / name)
+        files = CertificateFiles(found.ca, found.certificate, found.key)
+        options |= {"resources": resources, "nthreads": 4, "local_directory": folder}
+        spec = {"class": "Worker", "options": options, "security": files.security(), "folder": folder}
+        argv = (*prefix, "-m", "bench.cluster.dask_process", name)
+        with self.process(host, *argv, first_line=json.dumps(spec)):
+            yield
 
     def trials(self, folder: Path, *flags: str) -> list[dict[str, Any]]:
         """Return the trials of a quick `bench run` on the cluster, that of short first."""

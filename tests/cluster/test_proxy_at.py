@@ -21,7 +21,7 @@ def upstream_flags() -> list[str]:
 @pytest.mark.parametrize("mode", ["short", "keepalive"])
 def test_what_it_opens_is_counted_beside_it(cluster: RunningCluster, tmp_path: Path, mode: str) -> None:
     flags = ("--proxy-at", PROXY, "--backends", "3", "--backend-port", "19000", "--mode", mode)
-    with cluster.process("host-4", "proxy", "--listen", PROXY, "--mode", mode, *upstream_flags()):
+    with cluster.process("host-4", "-m", "proxy", "--listen", PROXY, "--mode", mode, *upstream_flags()):
         (trial,) = cluster.trials(tmp_path, *flags)
     rows = {row["name"]: row for row in trial["machines"]}
     assert sorted(rows) == ["backend-1", "backend-2", "backend-3", "client-1", "proxy-1"]

@@ -11,7 +11,7 @@ URL = "http://10.89.1.4:19001/"
 
 
 def test_each_machine_has_its_part_of_the_connections(cluster: RunningCluster, tmp_path: Path) -> None:
-    with cluster.process("host-4", "backends", "--listen", "10.89.1.4:19001"):
+    with cluster.process("host-4", "-m", "backends", "--listen", "10.89.1.4:19001"):
         (trial,) = cluster.trials(tmp_path, "--target", URL, "--clients", "3", "--mode", "keepalive")
     rows = {row["name"]: row for row in trial["machines"]}
     assert sorted(rows) == ["client-1", "client-2", "client-3"]
