@@ -18,7 +18,7 @@ def upstream_flags() -> list[str]:
     return [word for backend in BACKENDS for word in ("--upstream", backend)]
 
 
-@pytest.mark.parametrize("mode", ["short", "keepalive"])
+@pytest.mark.parametrize("mode", [pytest.param("short", marks=pytest.mark.long), "keepalive"])
 def test_what_it_opens_is_counted_beside_it(cluster: RunningCluster, tmp_path: Path, mode: str) -> None:
     flags = ("--proxy-at", PROXY, "--backends", "3", "--backend-port", "19000", "--mode", mode)
     with cluster.process("host-4", "-m", "proxy", "--listen", PROXY, "--mode", mode, *upstream_flags()):

@@ -13,9 +13,13 @@ from tests.cluster.clusters import RunningCluster
 @pytest.mark.parametrize(
     ("flags", "names"),
     [
-        ((), ["backend-1", "client-1", "proxy-1"]),
+        pytest.param((), ["backend-1", "client-1", "proxy-1"], marks=pytest.mark.long),
         (("--clients", "2"), ["backend-1", "client-1", "client-2", "proxy-1"]),
-        (("--backends", "2", "--subject", "asyncio"), ["backend-1", "backend-2", "client-1", "proxy-1"]),
+        pytest.param(
+            ("--backends", "2", "--subject", "asyncio"),
+            ["backend-1", "backend-2", "client-1", "proxy-1"],
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_every_connection_of_every_hop_is_counted(
