@@ -21,11 +21,12 @@ def test_a_hop_that_will_run_out_of_ports() -> None:
         "   1,000 connections/s are opened for one request or few, and closed again.\n"
         "   Half of those that ended lived for less than 2.00 ms.\n"
         "   This host closes first: each connection leaves its port in TIME_WAIT for 60 s.\n"
-        "   5,000 of 28,232 ports are taken (18%); half of them in 9.1 s (9.1 s to 9.1 s),"
+        "   5,000 of 28,232 ports are taken (18%); half of them in 9.1 s (9.1 to 9.1 s),"
         " and connect() slows down there.\n"
-        "   All of them in 23 s (23 s to 23 s), unless the rate falls to what TIME_WAIT frees.\n"
+        "   All of them in 23 s (23 to 23 s), unless the rate falls to what TIME_WAIT frees.\n"
         "   Change: let the client keep its connections: HTTP/1.1, one pool for all of the process\n"
-        "   Surer with: a source of requests: an access log, or the proxy's own counters\n"
+        "   Surer with: a count of requests: an access log with $upstream_addr,"
+        " HAProxy's or Envoy's counters\n"
     )
 
 
