@@ -61,7 +61,7 @@ def idle_race(group: HopGroup) -> WatchFinding | None:
         f"The server reset {plural(count, 'connection')} {what}."
         if is_seen
         else f"The server ended {plural(ended, 'kept connection')}, and requests failed.",
-        tuple(_race_facts(group, behind_fin=behind_fin and is_seen)),
+        tuple(_race_facts(group, _behind_fin(group) if behind_fin and is_seen else 0)),
         "give the client's pool an idle timeout below the server's (nginx: keepalive_timeout in upstream {}),"
         " or raise the server's; `bench probe` measures it",
         certainty,
@@ -76,8 +76,7 @@ def unclear_resets(group: HopGroup) -> str | None:
     """Return that an RST comes behind each FIN of a server, in a sentence: sockets do not tell why."""
     if group.direction is Direction.INCOMING or _loses_requests(group):
         return None
-    with_fins, without = (sum(_given_up(group, behind_fin=behind_fin)) for behind_fin in (True, False))
-    count = with_fins - without
+    count = _behind_fin(group)
     if count < _FEWEST_ALIKE:
         return None
     return (
@@ -86,12 +85,13 @@ def unclear_resets(group: HopGroup) -> str | None:
     )
 
 
-def _race_facts(group: HopGroup, *, behind_fin: bool) -> Iterator[str]:
+def _race_facts(group: HopGroup, behind_fin: int) -> Iterator[str]:
     idle = sorted(idle_s for idle_s in group.total.idle_before_reset_s if idle_s >= _IDLE_S)
     if idle:
-        yield f"They had been idle for {idle[0]:.1f} to {idle[-1]:.1f} s: its idle timeout."
-    if behind_fin and (closed := group.total.reset_after_fin):
-        yield f"An RST came behind the FIN of {units.count(closed)}: what was sent there nobody read."
+        low, high = f"{idle[0]:.1f}", f"{idle[-1]:.1f}"
+        yield f"They had been idle for {low if low == high else f'{low} to {high}'} s: its idle timeout."
+    if behind_fin:
+        yield f"An RST came behind the FIN of {units.count(behind_fin)}: what was sent there nobody read."
     yield "The server gives idle connections up; a request that is sent at that moment fails: a proxy's 502."
     if group.failed_requests:
         yield f"{plural(group.failed_requests, 'request')} failed meanwhile."
@@ -130,6 +130,12 @@ def _have_one_timeout(idle_s: Sequence[float]) -> bool:
 
 def _knows_idle(group: HopGroup) -> bool:
     return bool(group.total.idle_before_reset_s)
+
+
+def _behind_fin(group: HopGroup) -> int:
+    """Return how many connections had been idle when the FIN came that an RST came behind."""
+    every, direct = (sum(_given_up(group, behind_fin=behind_fin)) for behind_fin in (True, False))
+    return every - direct
 
 
 def _resets(flow: HopFlow, *, behind_fin: bool) -> int:

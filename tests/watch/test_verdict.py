@@ -256,7 +256,7 @@ CASES = {
         Pattern.IDLE_RACE,
         Urgency.FAILING,
         "10.0.0.2:8080",
-        "idle for 5.0 to 5.0 s",
+        "idle for 5.0 s: its idle timeout",
         Closer.THERE,
     ),
     "idle race, nobody counts failures": Case(
@@ -557,6 +557,18 @@ def test_requests_that_met_the_fin_of_an_idle_connection(rows: list[Row], certai
     assert "An RST came behind the FIN of " in " ".join(found.facts)
     assert "its idle timeout" in found.facts[0]
     assert not verdict(rows).notes
+
+
+def test_an_idle_time_is_told_as_a_range_where_it_is_one() -> None:
+    once, several = (verdict(ended_idle(2, idle_s=idle_s)).faults[0].facts for idle_s in ((5, 5), (5, 5.9)))
+    assert once[0] == "They had been idle for 5.0 s: its idle timeout."
+    assert several[0] == "They had been idle for 5.0 to 5.9 s: its idle timeout."
+    # Of those that had not been idle an RST says nothing here.
+    (found,) = verdict(ended_idle(3, ended=6, idle_s=(5.0, 5.0, 0.1))).faults
+    assert (found.summary, found.facts[1]) == (
+        "The server reset 6 connections that had been idle.",
+        "An RST came behind the FIN of 6: what was sent there nobody read.",
+    )
 
 
 UNCLEAR = "times an RST answered what came behind the server's FIN"
