@@ -4,6 +4,7 @@ A connection counts only where it was opened and ended while it was watched, to 
 outside of bursts. What stays, what restarts once and what comes once is no churn.
 """
 
+import heapq
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -44,6 +45,9 @@ _MOST_CHECKS_PER_S = 1.0
 """Of a server: a check a second is as often as proxies do it."""
 _CHECK_S = 1.0
 """A check that takes longer has failed."""
+
+_MOST_FORECASTS = 32
+"""Of thousands of hops the one that is nearest to half of its ports is surely among so many."""
 
 URGENCIES = {
     Outlook.EXHAUSTED: Urgency.FAILING,
@@ -166,8 +170,14 @@ def worst_forecast(group: HopGroup, host: HostState) -> Forecast | None:
     """
     if group.direction is Direction.INCOMING:
         return None
-    found = [forecast(hop, host) for hop in group.hops if hop.hop.peer != OTHER_PEERS]
+    hops = [hop for hop in group.hops if hop.hop.peer != OTHER_PEERS]
+    found = [forecast(hop, host) for hop in heapq.nlargest(_MOST_FORECASTS, hops, key=_ports_soon)]
     return min(found, key=lambda each: each.headroom, default=None)
+
+
+def _ports_soon(hop: HopEvidence) -> float:
+    """Return about how many ports a hop comes to at its rate."""
+    return hop.last.ports_used + TIME_WAIT_S * hop.total.closed_here / hop.seconds
 
 
 def fullest(group: HopGroup, host: HostState) -> HopEvidence | None:

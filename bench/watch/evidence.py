@@ -178,7 +178,7 @@ class HopGroup:
     def has_lasted(self) -> bool:
         """Whether what it opens is no single burst."""
         waiting = sum(hop.last.time_wait + hop.last.fin_wait for hop in self.hops)
-        return has_lasted(len(self.flows), waiting, self.opened_per_s)
+        return has_lasted(len(self.first.flows), waiting, self.opened_per_s)
 
     @cached_property
     def closes_first(self) -> Closer:
@@ -203,8 +203,8 @@ class HopGroup:
     @cached_property
     def processes(self) -> tuple[str, ...]:
         """Return the names of the processes that hold or held the connections, each once."""
-        names = (name for hop in self.hops for state in hop.states for name in state.processes)
-        return tuple(sorted(set(names)))
+        named = {state.processes for hop in self.hops for state in hop.states}
+        return tuple(sorted({name for names in named for name in names}))
 
     @cached_property
     def data_sent(self) -> tuple[int, ...]:
@@ -266,12 +266,14 @@ def collect(snapshots: Sequence[Snapshot]) -> tuple[HopEvidence, ...]:
 
     Sockets that belong to none of the processes asked for are left out.
     """
-    rows: dict[PeerHop, dict[int, HopSnapshot]] = {}
+    rows: dict[PeerHop, list[HopSnapshot | None]] = {}
     for at, snapshot in enumerate(snapshots):
         for each in snapshot.hops:
             if not each.is_unattributed:
-                rows.setdefault(each.hop, {})[at] = each
-    ports = CountedPorts(snapshots)
+                if (row := rows.get(each.hop)) is None:
+                    row = rows[each.hop] = [None] * len(snapshots)
+                row[at] = each
+    ports = CountedPorts(snapshots if any(snapshot.requests for snapshot in snapshots) else ())
     durations = tuple(snapshot.duration_s for snapshot in snapshots)
     moments_s = tuple(snapshot.t_s for snapshot in snapshots)
     is_exact = all(snapshot.source is Source.EXACT for snapshot in snapshots)
@@ -288,8 +290,8 @@ def collect(snapshots: Sequence[Snapshot]) -> tuple[HopEvidence, ...]:
             hop,
             durations,
             moments_s,
-            tuple(row[at].flow if at in row else NOTHING for at in range(len(snapshots))),
-            tuple(row[at].state if at in row else nothing for at in range(len(snapshots))),
+            tuple([NOTHING if each is None else each.flow for each in row]),
+            tuple([nothing if each is None else each.state for each in row]),
             is_exact,
             _requests_about(hop, requests, ports) if any(requests) else no_requests,
             opened_on_host[hop.direction],

@@ -1,9 +1,10 @@
 """What counts of single snapshots amount to: sums, who closes first, what lasts and what is a burst. Pure."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from itertools import chain
+from functools import lru_cache
+from itertools import accumulate, chain
 from operator import attrgetter
 
 from bench.watch.model import HopFlow
@@ -100,24 +101,33 @@ def lasting_rate(durations_s: Sequence[float], counts: Sequence[int]) -> float:
     seconds, opened = max(math.fsum(durations_s), 1e-3), sum(counts)
     if len(counts) < _FEWEST_INTERVALS:
         return opened / seconds
-    stretch_s = min(BURST_S, seconds / (2 * _BURSTS))
-    left = dict(enumerate(counts))
+    if not opened:
+        return 0.0
+    stretches = _stretches(tuple(durations_s), min(BURST_S, seconds / (2 * _BURSTS)))
+    left, burst = list(counts), set[int]()
     for _ in range(_BURSTS):
-        stretches = (range(*at) for at in _stretches(durations_s, stretch_s))
-        for at in max(stretches, key=lambda stretch: sum(left.get(at, 0) for at in stretch)):
-            left.pop(at, None)
-    if not left:
+        before = list(accumulate(left, initial=0))
+        begin, end = max(stretches, key=lambda stretch: before[stretch[1]] - before[stretch[0]])
+        left[begin:end] = [0] * (end - begin)
+        burst.update(range(begin, end))
+    if len(burst) == len(left):
         return min(count / max(lasts_s, 1e-3) for count, lasts_s in zip(counts, durations_s, strict=True))
-    left_s = math.fsum(durations_s[at] for at in left)
-    return sum(left.values()) / left_s if left_s > 1e-9 else 0.0
+    left_s = math.fsum(lasts_s for at, lasts_s in enumerate(durations_s) if at not in burst)
+    return sum(left) / left_s if left_s > 1e-9 else 0.0
 
 
-def _stretches(durations_s: Sequence[float], stretch_s: float) -> Iterator[tuple[int, int]]:
-    """Yield each shortest run of intervals that lasts for nearly `stretch_s` or more, as begin and end."""
+@lru_cache(maxsize=8)
+def _stretches(durations_s: tuple[float, ...], stretch_s: float) -> tuple[tuple[int, int], ...]:
+    """Return each shortest run of intervals that lasts for nearly `stretch_s` or more, as begin and end.
+
+    They are the same for all hops of a watch.
+    """
+    found = []
     end, lasts_s = 0, 0.0
     for begin, duration_s in enumerate(durations_s):
         while lasts_s < _NEARLY * stretch_s and end < len(durations_s):
             lasts_s += durations_s[end]
             end += 1
-        yield begin, end
+        found.append((begin, end))
         lasts_s -= duration_s
+    return tuple(found)

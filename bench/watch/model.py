@@ -16,6 +16,8 @@ class Direction(StrEnum):
 
     OUTGOING = "outgoing"
     INCOMING = "incoming"
+    # That of Enum is slow, and a verdict on thousands of hops hashes each of them in each snapshot.
+    __hash__ = str.__hash__
 
 
 class Source(StrEnum):

@@ -15,7 +15,7 @@ from bench.watch.model import RequestFlow, Snapshot
 from bench.watch.nginx_lookup import NginxLookup
 from bench.watch.sampled import SampledWatch
 from bench.watch.scope import Scope
-from bench.watch.session import Judge, Session, Watch
+from bench.watch.session import JUDGING_SHARE, LARGER_SHARE, Judge, Session, Watch
 from bench.watch.stretches import LASTS_S
 from bench.watch.verdict import WatchVerdict
 
@@ -84,6 +84,7 @@ def open_session(asked: Asked, interval_s: float | None = None) -> Iterator[Open
             sources,
             USUAL_INTERVAL_S if interval_s is None else interval_s,
             least_interval=partial(_least_interval, watch) if interval_s is None else lambda: 0.0,
+            judging_share=_judging_share(watch, interval_s),
         )
         plan = WatchPlan(scope.name, _source(asked), session.interval_s, LASTS_S, tuple(asked.requests))
         yield Opened(session, scope.name, judge, plan, scope.pids is None)
@@ -110,6 +111,12 @@ def _judge(is_whole_host: bool, nginx: NginxLookup, snapshots: Sequence[Snapshot
 def _least_interval(watch: Watch) -> float:
     """Return what a look by dumps asks for; a watch by events spaces its dumps itself."""
     return watch.shortest_interval_s if isinstance(watch, SampledWatch | ExactWatch) else 0.0
+
+
+def _judging_share(watch: Watch, interval_s: float | None) -> float:
+    """Return the share of a core that judging may take, so that the whole keeps within its bound."""
+    is_by_dumps = isinstance(watch, SampledWatch) or (isinstance(watch, ExactWatch) and bool(watch.reason))
+    return JUDGING_SHARE if is_by_dumps and interval_s is None else LARGER_SHARE
 
 
 def _source(asked: Asked) -> str:

@@ -26,6 +26,8 @@ class WatchLineJson(TypedDict):
     """CPU time that the interval took the watcher."""
     verdict: WatchVerdictJson
     """What wastes connections, what hurts first at the top."""
+    verdict_age_s: float
+    """How much older the verdict is than this snapshot: with thousands of hops it is made more seldom."""
 
 
 def build_line(look: Look, at: datetime | None = None) -> WatchLineJson:
@@ -43,4 +45,5 @@ def build_line(look: Look, at: datetime | None = None) -> WatchLineJson:
         "notes": snapshot.notes,
         "cost_s": snapshot.cost_s,
         "verdict": look.verdict.to_json(),
+        "verdict_age_s": round(look.verdict_age_s, 3),
     }

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 MOST_KEPT = 120
 """Snapshots that are judged together: a slow leak shows within two minutes, and the memory has a bound."""
-_JUDGING_SHARE = 0.01
-"""Of a core, that judging may take: with thousands of hops it takes a good part of a second."""
+JUDGING_SHARE, LARGER_SHARE = 0.01, 0.03
+"""Of a core, that judging may take: with thousands of hops it takes a good part of a second.
+
+The larger one is for a watch that need not keep within the 2 % of one that spaces its looks by their cost.
+"""
 _FIRST_S = 1.0
 """When there is a first answer, whatever the interval."""
 _LATE_S = 0.02
@@ -43,11 +46,18 @@ class Look:
     """Those of the last minutes, the newest last."""
     verdict: WatchVerdict
     """What they amount to; where judging takes long, that of some looks before."""
+    judged_at_s: float = math.inf
+    """Until when the verdict reaches, in seconds from when the watch began; later than all: to the end."""
 
     @property
     def snapshot(self) -> Snapshot:
         """Return the newest one."""
         return self.snapshots[-1]
+
+    @property
+    def verdict_age_s(self) -> float:
+        """Return how much older the verdict is than the newest snapshot."""
+        return max(0.0, self.snapshot.t_s - self.judged_at_s)
 
     @cached_property
     def rows(self) -> tuple[HopRow, ...]:
@@ -75,8 +85,13 @@ class Session:
         clock: Callable[[], float] = time.monotonic,
         *,
         least_interval: Callable[[], float] = lambda: 0.0,
+        judging_share: float = JUDGING_SHARE,
+        cost_clock: Callable[[], float] = time.thread_time,
     ) -> None:
-        """`least_interval` is what the watch asks for, so that it stays within its share of a core."""
+        """`least_interval` is what the watch asks for, so that it stays within its share of a core.
+
+        `cost_clock` tells what judging took, of which `judging_share` is the bound.
+        """
         self.interval_s = interval_s
         self._watch = watch
         self._judge = judge
@@ -84,7 +99,9 @@ class Session:
         self._clock = clock
         self._least_interval = least_interval
         self._kept: deque[Snapshot] = deque(maxlen=MOST_KEPT)
+        self._judging_share, self._cost_clock = judging_share, cost_clock
         self._verdict: WatchVerdict | None = None
+        self._judged_at_s = 0.0
         self._judged_again_s = -math.inf
 
     def look(self, is_last: bool = False) -> Look:
@@ -97,7 +114,8 @@ class Session:
             )
         self._kept.append(snapshot)
         kept = tuple(self._kept)
-        return Look(kept, self._judge_within_bounds(kept, is_last))
+        judged = self._judge_within_bounds(kept, is_last)
+        return Look(kept, judged, self._judged_at_s)
 
     def run(self, consumers: Sequence[Consumer], wait: Wait, duration_s: float | None = None) -> bool:
         """Look at each interval, for `duration_s` or until `wait` says so; return whether it came to its end.
@@ -123,10 +141,11 @@ class Session:
 
     def _judge_within_bounds(self, kept: Sequence[Snapshot], is_last: bool) -> WatchVerdict:
         """Return the verdict, a new one only where that takes a small share of the time since the last."""
-        began_s = self._clock()
-        if self._verdict is None or is_last or began_s >= self._judged_again_s:
-            self._verdict = self._judge(kept)
-            self._judged_again_s = began_s + (self._clock() - began_s) / _JUDGING_SHARE
+        now_s = self._clock()
+        if self._verdict is None or is_last or now_s >= self._judged_again_s:
+            began_s = self._cost_clock()
+            self._verdict, self._judged_at_s = self._judge(kept), kept[-1].t_s
+            self._judged_again_s = now_s + (self._cost_clock() - began_s) / self._judging_share
         return self._verdict
 
     def _read(self) -> tuple[list[RequestFlow], list[str]]:

@@ -177,6 +177,8 @@ def _slow(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
         for each in snapshot.hops
         if each.state.close_wait or each.flow.reset_there or each.flow.reset_after_fin or failed
     }
+    if not ports:
+        return [replace(snapshot, hops=()) for snapshot in snapshots]
     return [
         replace(
             snapshot,

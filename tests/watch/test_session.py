@@ -100,9 +100,11 @@ def test_a_verdict_that_takes_long_is_given_less_often_but_always_at_the_end() -
         clock.now_s += 0.025  # 2.5 s at a hundredth of a core
         return verdict.judge(snapshots)
 
-    watch = Session(ScriptedWatch(CHURN), judge, (), 1.0, clock)
-    watch.run([], clock.wait, duration_s=9)
+    ages: list[float] = []
+    watch = Session(ScriptedWatch(CHURN), judge, (), 1.0, clock, cost_clock=clock)
+    watch.run([lambda look: ages.append(look.verdict_age_s)], clock.wait, duration_s=9)
     assert judged == [1, 4, 7, 9]
+    assert ages == [0, 1, 2, 0, 1, 2, 0, 1, 0]
 
 
 def test_the_verdict_is_that_of_all_snapshots() -> None:

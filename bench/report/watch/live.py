@@ -180,6 +180,8 @@ class WatchView(App[None]):
         ]
         if self._wanted:
             parts.append(f"only {self._wanted!r}")
+        if (age := words.age(look)) is not None:
+            parts.append(age)
         if self._is_paused:
             parts.append("PAUSED")
         self.query_one("#title", Static).update(Text(words.shorten("  ".join(parts), self._width)))

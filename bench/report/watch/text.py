@@ -146,6 +146,8 @@ def format_line(look: Look, is_whole_host: bool = True) -> str:
         closes = f", closed first by {words.closes_first(top)}" if top.flow.ended else ""
         parts.append(f"{words.opened(top)}/s {words.name(top)}{closes}")
     parts.append(f"TIME_WAIT {units.count(waiting)}")
+    if (age := words.age(look)) is not None:
+        parts.append(age)
     fullest = max(rows, key=lambda row: row.ports_share or 0.0, default=None)
     if fullest is not None and fullest.ports_share:
         parts.append(f"ports {words.ports_used(fullest)} {words.name(fullest)}")

@@ -7,8 +7,11 @@ from bench import units
 from bench.watch.flows import Closer
 from bench.watch.hop_table import HopRow
 from bench.watch.model import PeerHop, Snapshot, Source
+from bench.watch.session import Look
 from nginx.printable import printable_line
 
+_OLD_S = 2.5
+"""A verdict on a few hops is at most as old as one look."""
 AT_LEAST = "≥"
 """Stands before a lower bound."""
 NOT_SEEN = "?"
@@ -100,6 +103,13 @@ def requests_per_connection(row: HopRow) -> str:
     if math.isinf(value):
         return "kept"
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def age(look: Look) -> str | None:
+    """Return how old a verdict is that was made some looks before; None where it is as new as it can be."""
+    if look.verdict_age_s < _OLD_S or look.verdict_age_s < 2 * look.snapshot.duration_s:
+        return None
+    return f"verdict of {look.verdict_age_s:.0f} s ago"
 
 
 def source(snapshot: Snapshot) -> str:

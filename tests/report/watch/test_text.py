@@ -141,6 +141,14 @@ def test_one_line_says_what_the_host_does_and_its_fastest_hop() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("judged_at_s", "said"), [(3.0, False), (2.0, False), (0.0, True)], ids=["now", "one before", "old"]
+)
+def test_a_verdict_that_is_older_than_the_look_is_said_to_be(judged_at_s: float, said: bool) -> None:
+    line = text.format_line(replace(look(busy()), judged_at_s=judged_at_s))
+    assert ("verdict of 3 s ago" in line) == said
+
+
 def test_a_line_about_processes_leaves_out_what_others_on_the_host_do() -> None:
     others = HopSnapshot(V6, HopFlow(opened=900), HopState(time_wait=9_000), is_unattributed=True)
     rows = [
