@@ -36,6 +36,7 @@ REMEDIES = {
     "nghttp": "apt install nghttp2-client",
     "hey": "apt install hey",
     "ss": "apt install iproute2",
+    "sshd": "apt install openssh-server",
     "wrk": "apt install wrk",
     "namespaces": "bench doctor says how to allow them",
     "tracefs": "root, and a kernel with tracing that is not locked down",

@@ -24,6 +24,11 @@ class CertificateFiles:
     certificate: Path
     key: Path
 
+    @property
+    def paths(self) -> tuple[Path, Path, Path]:
+        """Return all of them."""
+        return self.ca, self.certificate, self.key
+
     def security(self) -> dict[str, Any]:
         """Return the arguments of Dask's Security for a scheduler, a worker or a client."""
         settings: dict[str, Any] = {"require_encryption": True, "tls_ca_file": str(self.ca)}

@@ -23,9 +23,11 @@ SETTINGS: dict[str, Any] = {
 }
 LOGGING: dict[str, Any] = {"logging": {"distributed": "warning"}}
 """What goes to stderr; to be set before `distributed` is imported."""
+# Dask serves HTTP whatever is said, on every interface: here it is none but this machine's, without a page.
+_NO_PAGES = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
 OPTIONS: dict[str, dict[str, Any]] = {
-    "Scheduler": {"dashboard": False},
+    "Scheduler": _NO_PAGES,
     # No limit: it would pause or kill a worker for the memory that its roles use.
-    "Worker": {"dashboard": False, "memory_limit": 0, "death_timeout": 60},
+    "Worker": {**_NO_PAGES, "memory_limit": 0, "death_timeout": 60},
 }
 """Options of Dask's classes that are the same in each cluster."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cluster import certificates, cluster_file, local
-from bench.cluster.cluster_file import Claim, ClusterFile
+from bench.cluster.certificates import CertificateFiles
+from bench.cluster.cluster_file import ClusterFile, Namespaces
 from bench.cluster.local import LocalCluster, WorkerOptions
 from bench.errors import LabError
 from bench.lab import Lab
@@ -18,8 +19,18 @@ _LOOK_S = 0.5
 """How long the end of a process may go unnoticed."""
 EXTRA = "keepalive-bench[cluster]"
 
-Announce = Callable[[ClusterFile, Sequence[str]], None]
-"""Called once the cluster is ready, with what the file says and the names of the workers."""
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that end a cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Who is told how a cluster fares."""
+
+    announce: Callable[[ClusterFile, Sequence[str]], None]
+    """Called once it is ready, with what the file says and the names of the workers."""
+    warn: Callable[[str], None]
+    """Called with a line for each worker that ends meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +50,20 @@ def check_packages(*names: str) -> None:
             raise LabError(f"cluster: the package {name} is not installed; pip install '{EXTRA}'")
 
 
-def run_local(request: LocalRequest, announce: Announce, warn: Callable[[str], None]) -> None:
+def run_local(request: LocalRequest, report: Report) -> None:
     """Run a cluster on this machine until Ctrl-C or SIGTERM; when it returns nothing of it is left.
 
-    `warn` is given a line for each worker that ends meanwhile. KeyboardInterrupt before it is ready,
-    RoleError where its scheduler ends.
+    KeyboardInterrupt where that comes before it is ready, RoleError where its scheduler ends.
     """
     check_packages("distributed")
     with _ended_by_signals(), ExitStack() as stack:
         claim = stack.enter_context(cluster_file.claim(request.output))
         lab = stack.enter_context(local.open_hosts(request.hosts))
         cluster, file = _start(lab, request)
-        _announce(claim, file, cluster, announce)
+        claim.write(file)
+        report.announce(file, list(cluster.workers))
         try:
-            _hold(cluster, warn)
+            _hold(cluster, report.warn)
         except KeyboardInterrupt:
             return
 
@@ -60,15 +71,16 @@ def run_local(request: LocalRequest, announce: Announce, warn: Callable[[str], N
 def _start(lab: Lab, request: LocalRequest) -> tuple[LocalCluster, ClusterFile]:
     files = certificates.make(lab.hosts["scheduler"].scratch("tls")) if request.has_tls else None
     cluster = local.start(lab, request.worker, None if files is None else files.security())
-    namespaces = cluster_file.namespaces_of(cluster.scheduler.pid)
+    return cluster, describe(cluster.address, files, cluster_file.namespaces_of(cluster.scheduler.pid))
+
+
+def describe(
+    address: str, files: CertificateFiles | None, namespaces: Namespaces | None = None
+) -> ClusterFile:
+    """Return what the file of a cluster says."""
     if files is None:
-        return cluster, ClusterFile(cluster.address, namespaces=namespaces)
-    return cluster, ClusterFile(cluster.address, files.ca, files.certificate, files.key, namespaces)
-
-
-def _announce(claim: Claim, file: ClusterFile, cluster: LocalCluster, announce: Announce) -> None:
-    claim.write(file)
-    announce(file, list(cluster.workers))
+        return ClusterFile(address, namespaces=namespaces)
+    return ClusterFile(address, files.ca, files.certificate, files.key, namespaces)
 
 
 def _hold(cluster: LocalCluster, warn: Callable[[str], None]) -> None:
@@ -87,12 +99,9 @@ def _hold(cluster: LocalCluster, warn: Callable[[str], None]) -> None:
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Raise KeyboardInterrupt at SIGTERM and SIGHUP too."""
-    before = {each: signal.signal(each, signal.default_int_handler) for each in _ENDING}
+    before = {each: signal.signal(each, signal.default_int_handler) for each in ENDING}
     try:
         yield
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-
-
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

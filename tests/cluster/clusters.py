@@ -131,10 +131,10 @@ class RunningCluster:
 
 
 @contextmanager
-def started(folder: Path, *arguments: str) -> Iterator[RunningCluster]:
+def started(folder: Path, *arguments: str, **environment: str) -> Iterator[RunningCluster]:
     """Run `bench cluster up` with `arguments` until the end of the block."""
     path = folder / "cluster.json"
-    with bench_process.started("cluster", "up", *arguments, "-o", path) as up:
+    with bench_process.started("cluster", "up", *arguments, "-o", path, **environment) as up:
         assert up.stdout is not None
         assert up.stderr is not None
         ready = up.stdout.readline()

@@ -71,3 +71,52 @@ def test_a_worker_opens_pid_namespaces_and_its_roles_have_no_rights_of_its_own(
 ) -> None:
     # The first process of such a namespace is its init, so that the role is the second.
     assert cluster.run(SUPERVISOR) == [[2, True, True]] * 4
+
+
+LISTENS = """
+def listens():
+    import psutil
+    found = psutil.Process().net_connections("inet")
+    return sorted({each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN})
+
+with connect() as client:
+    workers = client.run(listens)
+    print(json.dumps([client.run_on_scheduler(listens), sorted(workers.values())]))
+"""
+
+
+def test_nothing_listens_but_on_the_control_network_and_on_loopback(cluster: RunningCluster) -> None:
+    workers = [[f"10.88.1.{n}", "127.0.0.1"] for n in range(1, 5)]
+    assert cluster.run(LISTENS) == [["10.88.0.1", "127.0.0.1"], workers]
+
+
+WITHOUT_CERTIFICATE = """
+import asyncio, logging, ssl
+from distributed.comm import connect as dial
+logging.disable(logging.CRITICAL)
+host, port = file.scheduler.removeprefix("tls://").rsplit(":", 1)
+with connect() as client:
+    members = [file.scheduler, *client.scheduler_info(n_workers=-1)["workers"]]
+
+async def refuses(address):
+    host, port = address.removeprefix("tls://").rsplit(":", 1)
+    context = ssl.create_default_context(cafile=file.ca)
+    context.check_hostname = False
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
+    try:
+        # In TLS 1.3 the client has finished before its certificate is asked for.
+        return await reader.read() == b""
+    except (ssl.SSLError, ConnectionError) as error:
+        return "CERTIFICATE_REQUIRED" in str(error)
+    finally:
+        writer.close()
+
+async def all_refuse():
+    return [await refuses(each) for each in members]
+
+print(json.dumps(asyncio.run(all_refuse())))
+"""
+
+
+def test_each_member_refuses_who_has_no_certificate(cluster: RunningCluster) -> None:
+    assert cluster.run(WITHOUT_CERTIFICATE) == [True] * 5
