@@ -45,6 +45,7 @@ _CAUSES = {
     "mode-not-short": "connections were used again",
     "mode-not-keepalive": "connections were not kept",
     "interrupted": "the trial was interrupted",
+    "machine-lost": "a machine was lost",
     "invalid": "the trial is invalid",
     "failed": "requests failed",
     "lost": "messages were lost",

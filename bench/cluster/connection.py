@@ -1,28 +1,44 @@
-"""The connection to a Dask scheduler: its workers, calls into them, and what they report.
+"""The connection to a Dask scheduler: its workers, and calls into them.
 
 A scheduler executes code for whoever reaches it. It is Dask's own; nothing of its protocol is known here.
 """
 
+import asyncio
+import inspect
+import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+import warnings
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec
 
 from bench.cluster import cluster_file
 from bench.cluster.certificates import CertificateFiles
-from bench.cluster.identity import Identity, identify
 from bench.errors import LabError
 
 P = ParamSpec("P")
-R = TypeVar("R")
 _CONNECT_TIMEOUT_S = 10.0
 _CALL_TIMEOUT_S = 30.0
+_LOGGERS = (
+    "distributed",
+    "distributed.client",
+    "distributed.gc",
+    "tornado",
+    "tornado.application",
+    "asyncio",
+)
 
 
 class WorkerLost(LabError):
     """A worker, or the scheduler before it, does not answer any more."""
+
+
+class SchedulerLost(WorkerLost):
+    """It is the scheduler that does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +51,7 @@ class WorkerFacts:
 
 
 class DaskCluster:
-    """A scheduler with workers that run this very code. States: connected, closed."""
+    """A scheduler with its workers. States: connected, closed."""
 
     def __init__(self, client: Any, scheduler: str) -> None:
         self.client = client
@@ -44,6 +60,33 @@ class DaskCluster:
         self.workers: tuple[WorkerFacts, ...] = tuple(
             sorted(_workers(client.scheduler_info(n_workers=-1)), key=lambda each: each.name)
         )
+        self._unreachable: set[str] = set()
+
+    def give_up(self, address: str | None = None) -> None:
+        """Try no more to reach a worker, or without an address any of them: whatever is begun there fails."""
+        self._unreachable |= {each.address for each in self.workers} if address is None else {address}
+
+    def begin(
+        self, address: str, function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs
+    ) -> "Future[Any]":
+        """Begin to run `function` in the process of the worker at `address`; return what becomes of it.
+
+        A coroutine function is awaited there. The result is that of `function`, or its error; WorkerLost
+        where the worker, or the scheduler before it, is gone. Where one of them is silent there is never
+        any: wait for a limited time.
+        """
+        return self._begin(self._run(address, function, args, kwargs))
+
+    def begin_on_scheduler(self, function: Callable[..., Any], *args: Any) -> "Future[Any]":
+        """Do the same in the process of the scheduler."""
+        return self._begin(self._run_on_scheduler(function, args))
+
+    def call_scheduler(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run `function` in the scheduler, and return what it returns; SchedulerLost without an answer."""
+        try:
+            return self.begin_on_scheduler(function, *args).result(_CALL_TIMEOUT_S)
+        except (TimeoutError, CancelledError) as error:
+            raise self._scheduler_lost(error) from error
 
     def call(
         self,
@@ -52,9 +95,9 @@ class DaskCluster:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Any:
-        """Run `function` in the process of the worker at `address`, and return what it returns.
+        """Run `function` in the worker at `address`, and return what it returns.
 
-        A coroutine function is awaited. WorkerLost where it does not answer within 30 s, or is gone.
+        WorkerLost where it does not answer within 30 s, or is gone.
         """
         return self.call_each([address], function, *args, **kwargs)[address]
 
@@ -72,53 +115,105 @@ class DaskCluster:
         self, addresses: Sequence[str], function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs
     ) -> dict[str, Any]:
         """Do the same, with the errors of workers among the results."""
-        pending = list(addresses)
+        begun = {address: self.begin(address, function, *args, **kwargs) for address in addresses}
+        deadline_s = time.monotonic() + _CALL_TIMEOUT_S
+        return {address: self.result(address, future, deadline_s) for address, future in begun.items()}
+
+    def result(self, address: str, future: "Future[Any]", deadline_s: float) -> Any:
+        """Return the result of what was begun, or its error; WorkerLost without any by `deadline_s`."""
         try:
-            results = self.client.run(function, *args, workers=pending, on_error="return", **kwargs)
-        except (OSError, TimeoutError, RuntimeError) as error:
-            raise WorkerLost(f"cluster: the scheduler {self.scheduler} does not answer: {error}") from error
-        return {address: self._result(address, results) for address in addresses}
+            return future.result(max(0.0, deadline_s - time.monotonic()))
+        except (TimeoutError, CancelledError):
+            future.cancel()
+            return WorkerLost(f"cluster: the worker {self.name_of(address)} does not answer")
+        except Exception as error:  # noqa: BLE001 - whatever a function may raise: the caller decides
+            return error
 
     def name_of(self, address: str) -> str:
         """Return the name of the worker at `address`."""
         return next((each.name for each in self.workers if each.address == address), address)
 
-    def _result(self, address: str, results: dict[str, Any]) -> Any:
-        result = results.get(address, OSError("it is gone"))
-        if isinstance(result, (OSError, TimeoutError)) and not isinstance(result, LabError):
-            return WorkerLost(f"cluster: the worker {self.name_of(address)} does not answer: {result}")
+    @property
+    def is_connected(self) -> bool:
+        """Return whether the connection to the scheduler stands."""
+        return bool(self.client.status == "running")
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> "Future[Any]":
+        return asyncio.run_coroutine_threadsafe(work, self.client.loop.asyncio_loop)
+
+    async def _run(self, address: str, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        if address in self._unreachable:
+            raise WorkerLost(f"cluster: the worker {self.name_of(address)} is gone")
+        try:
+            results = await self.client.run(
+                _attempt, function, args, kwargs, workers=[address], on_error="return", asynchronous=True
+            )
+        except (OSError, RuntimeError) as error:
+            raise self._scheduler_lost(error) from error
+        answer = results.get(address, OSError("it is gone"))
+        if isinstance(answer, OSError):
+            raise WorkerLost(
+                f"cluster: the worker {self.name_of(address)} does not answer: {first_line(answer)}"
+            )
+        if isinstance(answer, BaseException):
+            raise answer
+        result, failure = answer
+        if failure is not None:
+            raise failure
         return result
+
+    async def _run_on_scheduler(self, function: Callable[..., Any], args: Any) -> Any:
+        try:
+            return await self.client.run_on_scheduler(function, *args, asynchronous=True)
+        except OSError as error:
+            raise self._scheduler_lost(error) from error
+
+    def _scheduler_lost(self, error: BaseException) -> SchedulerLost:
+        return SchedulerLost(f"cluster: the scheduler {self.scheduler} does not answer: {first_line(error)}")
+
+
+async def _attempt(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Exception | None]:
+    """Call `function` within a worker; its own errors are told apart from those of the way there."""
+    try:
+        result = function(*args, **kwargs)
+        return await result if inspect.isawaitable(result) else result, None
+    except Exception as error:  # noqa: BLE001 - it is raised where the call came from
+        return None, error
 
 
 @contextmanager
-def connect(
-    scheduler: str, timeout_s: float = _CONNECT_TIMEOUT_S, *, any_code: bool = False
-) -> Iterator[DaskCluster]:
+def connect(scheduler: str, timeout_s: float = _CONNECT_TIMEOUT_S) -> Iterator[DaskCluster]:
     """Connect to a scheduler, by its address or by the file that `bench cluster up` wrote, for a block.
 
-    LabError where there is none, where it has no worker, or, unless `any_code`, where a worker runs other
-    code than this.
+    LabError where there is none, or where it has no worker. What of it is lost later is the caller's to say:
+    Dask itself prints nothing.
     """
     import distributed  # noqa: PLC0415 - half a second that only a cluster needs
 
+    _silence()
     address, security = _where(scheduler)
     try:
         client = distributed.Client(  # type: ignore[no-untyped-call]
             address, timeout=timeout_s, security=security, set_as_default=False, name="bench"
         )
-    except (OSError, TimeoutError, ValueError, RuntimeError) as error:
+    except (OSError, ImportError, ValueError, RuntimeError) as error:
         raise LabError(
-            f"cluster: no scheduler answers at {address}: {_first_line(error)}; start one with"
+            f"cluster: no scheduler answers at {address}: {first_line(error)}; start one with"
             " `bench cluster up`, or with Dask's own commands"
         ) from error
     try:
         cluster = DaskCluster(client, address)
         _check(cluster)
-        if not any_code:
-            check_code(cluster)
         yield cluster
     finally:
         _close(client)
+
+
+def _silence() -> None:
+    """Let Dask, its event loop and its warnings be silent."""
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module="distributed")
 
 
 def _where(scheduler: str) -> tuple[str, Any]:
@@ -140,7 +235,7 @@ def _workers(info: dict[str, Any]) -> Iterator[WorkerFacts]:
 
 
 def _check(cluster: DaskCluster) -> None:
-    """Raise LabError where a worker cannot take a role of ours."""
+    """Raise LabError where there are no workers, or where a name says nothing."""
     if not cluster.workers:
         raise LabError(
             f"cluster: the scheduler {cluster.scheduler} has no worker; start some, each with"
@@ -152,33 +247,8 @@ def _check(cluster: DaskCluster) -> None:
         raise LabError(f"cluster: two workers are called {twice[0]}; give each a name of its own")
 
 
-def check_code(cluster: DaskCluster) -> None:
-    """Raise LabError where a worker runs other code than this."""
-    for name, (_, problem) in identify_workers(cluster).items():
-        if problem:
-            raise LabError(f"cluster: the worker {name} {problem}")
-
-
-def identify_workers(cluster: DaskCluster) -> dict[str, tuple[Identity | None, str]]:
-    """Return what code each worker runs, by its name, and why it can take no role; empty where it can."""
-    here = identify()
-    found = cluster.try_each([worker.address for worker in cluster.workers], identify)
-    return {worker.name: _judge(here, found[worker.address]) for worker in cluster.workers}
-
-
-def _judge(here: Identity, answer: Any) -> tuple[Identity | None, str]:
-    if isinstance(answer, ImportError):
-        return None, f"has no bench ({answer}); {_SAME_VERSION}"
-    if isinstance(answer, BaseException):
-        return None, f"cannot be used: {_first_line(answer)}; its log says more"
-    difference = here.difference(answer)
-    return answer, f"runs {difference}; {_SAME_VERSION}" if difference else ""
-
-
-_SAME_VERSION = "install the same version on every machine"
-
-
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 

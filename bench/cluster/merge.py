@@ -29,6 +29,8 @@ class MachinePart:
     role: str
     result: PartResult
     clock: ClockOffset
+    lost: str | None = None
+    """Why the machine was lost during the trial; None: it was not."""
 
 
 def in_our_clock(part: PartResult, offset_ns: int) -> PartResult:
@@ -288,13 +290,15 @@ def machine_trial(part: MachinePart) -> MachineTrial:
     pressure = result.pressure if part.role == "client" and not result.interrupted else None
     accepted = counts.subject.accepted if counts.subject is not None else None
     sockets = seen.sockets
+    waiting = [each.time_wait for each in result.samples if each.time_wait is not None]
+    waiting = waiting if sockets is None else [seen.peaks.time_wait, sockets.time_wait]
     return MachineTrial(
         name=part.name,
         role=part.role,
         requests=totals.requests if totals else (served["requests"] if served else None),
         opened=None if seen.counters is None else seen.counters.active_opens,
         accepted=served["accepted"] if served else accepted,
-        time_wait_peak=None if sockets is None else max(seen.peaks.time_wait, sockets.time_wait),
+        time_wait_peak=max(waiting, default=None),
         time_wait_end=None if sockets is None else sockets.time_wait,
         port_range=counts.port_range[1] - counts.port_range[0] + 1,
         ports_used_peak=max(used, default=None),
@@ -304,4 +308,5 @@ def machine_trial(part: MachinePart) -> MachineTrial:
         core_idle=None if pressure is None else pressure.core_idle,
         clock_offset_ms=part.clock.offset_ns / 1e6,
         clock_error_ms=part.clock.error_ns / 1e6,
+        lost=part.lost,
     )

@@ -1,11 +1,10 @@
 """One role of a trial on one machine: it is started, observed and counted there, as on a single machine."""
 
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
 
+from bench.cluster.reporter import PartCounts, PartReport, Reporter
 from bench.cluster.running_proxy import RunningProxy
 from bench.experiment.load_clients import LoadClients
 from bench.experiment.testbed import Testbed, TrialRequest
@@ -15,11 +14,13 @@ from bench.lab.supervisor import strongest
 from bench.load.generator import Second, Totals
 from bench.load.job import LoadJob
 from bench.machine.affinity import Cores
-from bench.observe.host_observer import HostSample
 from bench.observe.tcp_counters import Counters
 from bench.subjects import certificates
 from bench.subjects.certificates import CHAIN, KEY, Certificate
 from bench.subjects.subject import SubjectCounts
+
+_OURS = "asyncio"
+"""The proxy that counts for us by its pipe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +43,6 @@ class PartRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class PartReport:
-    """What a part observed since its last report; moments are of its own clock."""
-
-    seconds: tuple[Second, ...] = ()
-    samples: tuple[HostSample, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PartCounts:
-    """What the role of a part counted, read while it is still there."""
-
-    version: str
-    port_range: tuple[int, int]
-    served: dict[str, Any] | None = None
-    """The `count` event of a backend of ours (docs/pipes.md)."""
-    subject: SubjectCounts | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class PartResult:
     """What a part observed of its trial; moments are of its own clock."""
 
@@ -78,7 +60,7 @@ class Part:
         """Open the host of the part; `report` is called once a second, on a thread of its own."""
         self._stack = ExitStack()
         self._request = request
-        self._reporter = _Reporter(report)
+        self._reporter = Reporter(report)
         place = self._stack.enter_context(_open_lab(request))
         cores = dict.fromkeys(("client", "proxy", "backend"), request.cores)
         self._testbed = Testbed(
@@ -119,8 +101,11 @@ class Part:
 
     def run(self, times: TrialTimes, timeout_s: float) -> PartResult:
         """Take part in the trial from its first moment to the end of the drain; return what came of it."""
-        with self._reporter:
+        self._reporter.start(times.start_ns, self._count_on_the_way)
+        try:
             result = self._testbed.run_at(lambda: times, timeout_s)
+        finally:
+            self._reporter.stop()
         if self._running is not None:
             result = _with_opened(result, self._running)
         counts = self._count()
@@ -132,17 +117,32 @@ class Part:
         """End the window now; callable while it runs."""
         self._testbed.roles.interruption.set()
 
+    def kill(self) -> None:
+        """Kill the role, and whatever it started; callable while it runs, which then fails."""
+        self.interrupt()
+        for host in self._testbed.place.hosts.values():
+            host.kill()
+
     def close(self) -> None:
         """End the role, and whatever it started."""
         self._stack.close()
 
+    def _count_on_the_way(self) -> PartCounts:
+        """Return what is counted while it runs; a proxy that is not ours may have to be asked by requests."""
+        roles = self._testbed.roles
+        return self._counts(roles.counted() if self._request.trial.case.subject.name == _OURS else None)
+
     def _count(self) -> PartCounts:
+        roles = self._testbed.roles
+        return self._counts(None if roles.subject is None else roles.subject.count())
+
+    def _counts(self, subject: SubjectCounts | None) -> PartCounts:
         roles, (host,) = self._testbed.roles, self._testbed.place.hosts.values()
         return PartCounts(
             version=roles.version,
             port_range=host.port_range(),
             served=roles.servers[0].count() if roles.servers else None,
-            subject=None if roles.subject is None else roles.subject.count(),
+            subject=None if roles.subject is None else subject,
         )
 
 
@@ -160,55 +160,3 @@ def _open_lab(request: PartRequest) -> Lab:
     host = Host(request.role, [request.address], [request.address], request.port)
     host.join(supervisor)
     return Lab("cluster", [host], supervisor, is_shared=request.is_shared)
-
-
-class _Reporter:
-    """The observer of the part: it gathers what it is told, and reports it once a second."""
-
-    def __init__(self, report: Callable[[PartReport], None]) -> None:
-        self._report = report
-        self._lock = threading.Lock()
-        self._seconds: list[Second] = []
-        self._samples: list[HostSample] = []
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *error: object) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def second(self, second: Second) -> None:
-        """Gather a second of the load workers."""
-        with self._lock:
-            self._seconds.append(second)
-
-    def sample(self, sample: HostSample, tuples: int) -> None:
-        """Gather a sample of the host."""
-        with self._lock:
-            self._samples.append(sample)
-
-    def phase(self, name: str) -> None:
-        """Ignore the phases: all parts have the same, which the coordinator shows."""
-
-    def started(self, directory: object, trials: int) -> None:
-        """Ignore the beginning of a run."""
-
-    def note(self, text: str) -> None:
-        """Ignore a line about the run."""
-
-    def trial(self, number: int, label: str, warmup_s: float, duration_s: float) -> None:
-        """Ignore the beginning of a trial."""
-
-    def _run(self) -> None:
-        while not self._is_over.wait(1.0):
-            self._send()
-        self._send()
-
-    def _send(self) -> None:
-        with self._lock:
-            seconds, self._seconds = self._seconds, []
-            samples, self._samples = self._samples, []
-        self._report(PartReport(tuple(seconds), tuple(samples)))

@@ -1,6 +1,5 @@
 """The places of a run: which worker holds which role. Dask's scheduler chooses, by the workers' resources."""
 
-import pickle
 import queue
 import secrets
 import time
@@ -21,7 +20,7 @@ from bench.plan.run_plan import Plan
 from bench.runs.machine_record import MachineRecord
 
 _PLACE_TIMEOUT_S = 15.0
-_RELEASE_TIMEOUT_S = 2.0
+_RELEASE_TIMEOUT_S = 4.0
 _POLL_S = 0.02
 _ROLES = ("proxy", "backend", "client")
 
@@ -114,8 +113,10 @@ class _Placer:
     def release_all(self) -> None:
         """End all roles; a run that begins once this returns finds their resources free."""
         addresses = sorted({address for _, address, _ in self.held.values()})
-        self._cluster.try_each(addresses, worker.release, list(self.held))
+        begun = {each: self._cluster.begin(each, worker.release, list(self.held)) for each in addresses}
         deadline_s = time.monotonic() + _RELEASE_TIMEOUT_S
+        for address, future in begun.items():
+            self._cluster.result(address, future, deadline_s)
         # What is lost frees its resources by the end of its lease.
         while time.monotonic() < deadline_s and not all(each.done() for _, _, each in self.held.values()):
             time.sleep(_POLL_S)
@@ -141,7 +142,7 @@ class _Placer:
     def _place(self, role: str, key: str) -> tuple[str, Any]:
         """Have one role placed, on a worker without one as long as there is such; return where."""
         # The scheduler looks at what a worker offers, and not at what of it is taken: it would wait there.
-        taken = self._cluster.client.run_on_scheduler(_taken_resources)
+        taken = self._cluster.call_scheduler(_taken_resources)
         offering = [
             each
             for each in self._offering(role)
@@ -168,7 +169,7 @@ class _Placer:
         deadline_s = time.monotonic() + _PLACE_TIMEOUT_S
         while (left_s := deadline_s - time.monotonic()) > 0:
             try:
-                reporter, report = pickle.loads(self._reports.get(timeout=min(left_s, 0.5)))
+                reporter, report = worker.unpack(self._reports.get(timeout=min(left_s, 0.5)))
             except queue.Empty:
                 if future.done():
                     future.result()  # raises why it could not be placed

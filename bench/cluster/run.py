@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from bench.cluster import placement, worker
+from bench.cluster import placement, same_code, worker
 from bench.cluster.connection import connect
 from bench.cluster.lease import Lease
 from bench.cluster.trial import Machines, perform_trial
@@ -27,6 +27,7 @@ def perform(plan: Plan, root: Path, progress: Progress, stopping: Stopping | Non
     assert plan.cluster.scheduler is not None, "the plan was checked"
     topic, reports = f"bench-{secrets.token_hex(8)}", queue.SimpleQueue[Any]()
     with connect(plan.cluster.scheduler) as cluster:
+        same_code.check(cluster)
         cluster.client.subscribe_topic(topic, lambda event: reports.put(event[1]))
         with (
             Lease(cluster) as lease,

@@ -13,10 +13,11 @@ from typing import Any
 
 from bench.cluster import clock, paths
 from bench.cluster.clock import ClockOffset
-from bench.cluster.connection import DaskCluster, WorkerFacts, identify_workers
+from bench.cluster.connection import DaskCluster, WorkerFacts
 from bench.cluster.identity import Identity
 from bench.cluster.paths import NetworkPath, PathTarget
 from bench.cluster.placement import data_address
+from bench.cluster.same_code import identify_workers
 from bench.cluster.worker import WorkerDescription, describe_worker
 from bench.doctor.facts import MachineFacts, read_facts
 from bench.errors import LabError

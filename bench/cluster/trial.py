@@ -1,26 +1,26 @@
 """One trial on the machines of a cluster: its parts are opened and connected, let go, and merged."""
 
-import pickle
 import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.cluster import clock, merge, worker
+from bench.cluster import clock, lost_part, merge, worker
 from bench.cluster.clock import ClockDrift, ClockOffset
-from bench.cluster.connection import DaskCluster
+from bench.cluster.connection import DaskCluster, WorkerLost
 from bench.cluster.lease import Lease
 from bench.cluster.merge import MachinePart
-from bench.cluster.part import PartReport, PartRequest, PartResult
+from bench.cluster.part import PartRequest
 from bench.cluster.placement import RolePlace
+from bench.cluster.running import POLL_S, Gathered, RunningParts
 from bench.errors import LabError
 from bench.experiment import run as single
 from bench.experiment import run_summary
 from bench.experiment.load_job import backend_flags, load_job
 from bench.experiment.run_summary import RunFacts
-from bench.experiment.summary import Outcome
+from bench.experiment.summary import Outcome, TrialCutShort
 from bench.experiment.testbed import TrialRequest
 from bench.experiment.trial_result import TrialTimes
 from bench.load.job import LoadJob, split
@@ -32,7 +32,9 @@ from bench.subjects.certificates import Certificate
 
 _HEAD_START_NS = 500_000_000
 """Between the agreement on the first moment and that moment: every part has been told by then."""
-_POLL_S = 0.1
+_ROUND_TRIP_TIMEOUT_S = 4.0
+_CLOSE_TIMEOUT_S = 10.0
+"""How long the roles of a trial may take to end; a role is killed after half of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,13 @@ class Machines:
     lease: Lease
     reports: "queue.SimpleQueue[bytes]"
 
+    def receive(self) -> list[tuple[str, Any]]:
+        """Return what the places have reported since the last call, each with its key."""
+        found = []
+        while not self.reports.empty():
+            found.append(worker.unpack(self.reports.get()))
+        return found
+
     def of(self, role: str) -> list[RolePlace]:
         """Return the places of a role."""
         return [place for place in self.places if place.role == role]
@@ -51,10 +60,18 @@ class Machines:
     def measure_clocks(self) -> dict[str, ClockOffset]:
         """Return the clock of each worker, by its address; LabError where one is too uncertain."""
         addresses = sorted({place.worker.address for place in self.places})
-        offsets = clock.measure(self.cluster.call, addresses)
+        offsets = clock.measure(self._call_soon, addresses)
         for address, offset in offsets.items():
             clock.check_error(self.cluster.name_of(address), offset)
         return offsets
+
+    def _call_soon(self, address: str, function: Callable[[], Any]) -> Any:
+        """Call a worker that is known to answer at once."""
+        deadline_s = time.monotonic() + _ROUND_TRIP_TIMEOUT_S
+        answer = self.cluster.result(address, self.cluster.begin(address, function), deadline_s)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
 
 def perform_trial(
@@ -62,27 +79,55 @@ def perform_trial(
 ) -> Outcome[Trial]:
     """Run one trial of `mode`; KeyboardInterrupt ends it early, and it is then marked interrupted.
 
-    LabError where a machine does not answer, RoleError where a role does not come up or falls silent.
+    TrialCutShort where a machine is lost while the load runs, LabError where it is before; RoleError where a
+    role does not come up or falls silent.
     """
     began_s = time.monotonic()
     request = single.trial_request(plan, number, mode)
     progress.trial(number, request.label, request.warmup_s, request.duration_s)
-    with ThreadPoolExecutor(len(machines.places), thread_name_prefix="part") as threads:
-        trial = _ClusterTrial(machines, plan, mode, request=request, progress=progress, threads=threads)
-        try:
-            trial.open()
-            parts = trial.run()
-            outcome = run_summary.outcome(_facts(machines, plan, number, mode, parts))
+    trial = _ClusterTrial(machines, plan, mode, request=request, progress=progress)
+    late: WorkerLost | None = None
+    drifts: list[TrialWarning] = []
+    try:
+        trial.open()
+        gathered = trial.run()
+        if not gathered.lost:
             drifts = trial.drift_warnings()
-        finally:
-            trial.close()
+    except WorkerLost as error:
+        if not trial.is_measured:
+            raise
+        late = error
+    finally:
+        trial.close()
     progress.phase("done")
-    rows = tuple(merge.machine_trial(part) for part in parts)
+    if not lost_part.has_seconds(gathered.parts):
+        raise LabError(_sentence(machines, gathered.lost))
+    outcome = run_summary.outcome(_facts(plan, number, mode, gathered.parts))
+    rows = tuple(merge.machine_trial(part) for part in gathered.parts)
     load_s = outcome.trial.warmup_s + outcome.trial.duration_s
-    overhead_s = time.monotonic() - began_s - load_s
-    warnings = (*outcome.trial.warnings, *drifts)
-    done = replace(outcome.trial, machines=rows, overhead_s=overhead_s, warnings=warnings)
+    done = replace(
+        outcome.trial,
+        machines=rows,
+        overhead_s=time.monotonic() - began_s - load_s,
+        warnings=(*outcome.trial.warnings, *drifts),
+    )
+    if gathered.lost:
+        marked = lost_part.mark(done, gathered.lost)
+        raise TrialCutShort(_sentence(machines, gathered.lost), replace(outcome, trial=marked))
+    if late is not None:
+        raise TrialCutShort(f"{late}, once trial {number} was measured", replace(outcome, trial=done))
     return replace(outcome, trial=done)
+
+
+def _sentence(machines: Machines, lost: Mapping[str, str]) -> str:
+    """Return what was lost, in one line."""
+    if (reason := machines.lease.scheduler_lost) is not None:
+        return f"cluster: the scheduler {machines.cluster.scheduler} {reason}; start it anew, and run again"
+    on = {place.name: place.worker.name for place in machines.places}
+    name, reason = next(iter(lost.items()))
+    others = [each for each in lost if each != name]
+    also = f" (and with it {', '.join(others)})" if others else ""
+    return f"cluster: {name} on the worker {on[name]} was lost{also}: {reason}; see to it, and run again"
 
 
 class _ClusterTrial:
@@ -96,15 +141,15 @@ class _ClusterTrial:
         *,
         request: TrialRequest,
         progress: Progress,
-        threads: ThreadPoolExecutor,
     ) -> None:
         self._machines = machines
         self._plan = plan
         self._mode = mode
         self._request = request
         self._progress = progress
-        self._threads = threads
         self._clocks: dict[str, ClockOffset] = {}
+        self.is_measured = False
+        """Whether the load is over."""
 
     def open(self) -> None:
         """Start backends, proxies and load workers, in this order; each kind on all its machines at once."""
@@ -121,25 +166,26 @@ class _ClusterTrial:
         job = load_job(self._plan, self._mode, fronts[0], None if authority is None else authority.authority)
         self._start_clients(job, fronts)
 
-    def run(self) -> list[MachinePart]:
+    def run(self) -> Gathered:
         """Let all parts go at one moment, and return what each observed, in our clock."""
         load, places = self._plan.load, self._machines.places
         self._clocks = self._machines.measure_clocks()
         times = TrialTimes.after(time.monotonic_ns() + _HEAD_START_NS, load.warmup_s, load.duration_s)
-        running = {
-            self._submit(place, "run", _shifted(times, self._clock(place)), load.total_timeout_s): place
-            for place in places
+        theirs = {place.key: _shifted(times, self._clocks[place.worker.address]) for place in places}
+        begun = {
+            self._begin(place, "run", theirs[place.key], load.total_timeout_s): place for place in places
         }
-        try:
-            self._watch(running, times)
-        except KeyboardInterrupt:
-            self._interrupt()
-        found = []
-        for future, place in running.items():
-            offset = self._clock(place)
-            result: PartResult = merge.in_our_clock(future.result(), offset.offset_ns)
-            found.append(MachinePart(place.name, place.role, result, offset))
-        return found
+        running = RunningParts(
+            self._machines.cluster,
+            self._machines.lease,
+            begun,
+            times=theirs,
+            clocks=self._clocks,
+            progress=self._progress,
+        )
+        gathered = running.run(times, self._machines.receive)
+        self.is_measured = True
+        return gathered
 
     def drift_warnings(self) -> list[TrialWarning]:
         """Return a warning for each clock that has moved against ours since the trial began."""
@@ -152,8 +198,9 @@ class _ClusterTrial:
         return [warning for warning in found if warning is not None]
 
     def close(self) -> None:
-        """End every role of the trial."""
-        wait([self._submit(place, "close") for place in self._machines.places])
+        """End every role of the trial; where a machine is lost, the end of the run ends them at once."""
+        if not self._machines.lease.lost:
+            wait([self._begin(place, "close") for place in self._machines.places], _CLOSE_TIMEOUT_S)
 
     def _start_backends(self, shown: Mapping[str, Certificate]) -> list[str]:
         flags = tuple(backend_flags(self._plan.backend))
@@ -201,53 +248,28 @@ class _ClusterTrial:
             ours=place.ours,
         )
 
-    def _submit(self, place: RolePlace, method: str, *arguments: Any) -> "Future[Any]":
-        cluster, address = self._machines.cluster, place.worker.address
-        return self._threads.submit(cluster.call, address, worker.perform, place.key, method, *arguments)
+    def _begin(self, place: RolePlace, method: str, *arguments: Any) -> "Future[Any]":
+        return self._machines.cluster.begin(
+            place.worker.address, worker.perform, place.key, method, *arguments
+        )
 
     def _each(
         self, places: Sequence[RolePlace], method: str, arguments: Callable[[RolePlace], Sequence[Any]]
     ) -> list[Any]:
-        """Call a method of several parts at once and return what each returns; the first error is raised."""
-        futures = [self._submit(place, method, *arguments(place)) for place in places]
-        wait(futures, return_when=FIRST_EXCEPTION)
-        return [future.result() for future in futures]
+        """Call a method of several parts at once and return what each returns; the first error is raised.
 
-    def _watch(self, running: Mapping["Future[Any]", RolePlace], times: TrialTimes) -> None:
-        """Show what the parts report until all are over; LabError where one is lost."""
-        phases = [(times.start_ns, "warm-up"), (times.window_ns, "window")]
-        phases += [] if times.end_ns is None else [(times.end_ns, "drain")]
-        pending = set(running)
+        LabError where a place is lost meanwhile.
+        """
+        futures = [self._begin(place, method, *arguments(place)) for place in places]
+        pending = set(futures)
         while pending:
-            done, pending = wait(pending, timeout=_POLL_S)
+            done, pending = wait(pending, POLL_S, FIRST_EXCEPTION)
             for future in done:
                 future.result()
-            while phases and time.monotonic_ns() >= phases[0][0]:
-                self._progress.phase(phases.pop(0)[1])
-            self._show_reports()
-            names = {place.key: place.name for place in running.values()}
-            for key, reason in self._machines.lease.lost.items():
-                raise LabError(f"cluster: {names[key]} is lost: {reason}")
-
-    def _show_reports(self) -> None:
-        places = {place.key: place for place in self._machines.places}
-        while not self._machines.reports.empty():
-            key, report = pickle.loads(self._machines.reports.get())
-            if not isinstance(report, PartReport) or key not in places:
-                continue
-            offset_ns = self._clock(places[key]).offset_ns
-            for second in merge.seconds_in_our_clock(report.seconds, offset_ns):
-                self._progress.second(second)
-            for sample in report.samples[-1:]:
-                self._progress.sample(replace(sample, t_ns=sample.t_ns - offset_ns), 0)
-
-    def _clock(self, place: RolePlace) -> ClockOffset:
-        return self._clocks[place.worker.address]
-
-    def _interrupt(self) -> None:
-        keys = [place.key for place in self._machines.places]
-        addresses = sorted({place.worker.address for place in self._machines.places})
-        self._machines.cluster.try_each(addresses, worker.interrupt, keys)
+            lost = self._machines.lease.lost
+            if named := {place.name: lost[place.key] for place in self._machines.places if place.key in lost}:
+                raise LabError(_sentence(self._machines, named))
+        return [future.result() for future in futures]
 
 
 def _shifted(times: TrialTimes, offset: ClockOffset) -> TrialTimes:
@@ -266,7 +288,7 @@ def _certificates(plan: Plan, machines: Machines) -> dict[str, Certificate]:
     return shown
 
 
-def _facts(machines: Machines, plan: Plan, number: int, mode: Mode, parts: Sequence[MachinePart]) -> RunFacts:
+def _facts(plan: Plan, number: int, mode: Mode, parts: Sequence[MachinePart]) -> RunFacts:
     clients = [part.result for part in parts if part.role == "client"]
     clients_of = [(part.totals, part.seconds) for part in clients if part.totals is not None]
     totals, seconds = merge.common_window(clients_of)

@@ -10,6 +10,7 @@ import pickle
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from typing import Any
 
 import psutil
 
-from bench.cluster.part import Part, PartReport, PartRequest
+from bench.cluster.interface import Interface
+from bench.cluster.part import Part, PartRequest
+from bench.cluster.reporter import PartReport
 from bench.errors import LabError
 from bench.experiment import target_probe
 from bench.machine import describe
@@ -80,13 +83,17 @@ class _Place:
         self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"role {key}")
         self.part: Part | None = None
         self._key, self._topic, self._dask_worker = key, topic, dask_worker
+        self._interface: Interface | None = None
         self._renewed_s = time.monotonic()
         self._is_released = threading.Event()
         self.is_over = threading.Event()
 
-    def renew(self) -> None:
-        """Put the end of the lease off."""
+    def renew(self) -> str | None:
+        """Put the end of the lease off, and return what is wrong with the network under test."""
         self._renewed_s = time.monotonic()
+        interface = self._interface
+        fault = None if interface is None else interface.fault()
+        return None if interface is None or fault is None else f"its interface {interface.name} {fault}"
 
     def release(self) -> None:
         """Have the role ended."""
@@ -99,14 +106,18 @@ class _Place:
                 if time.monotonic() - self._renewed_s > LEASE_S:
                     break
         finally:
+            self._is_released.set()
             if self.part is not None:
-                self.part.interrupt()
-                self.part.close()
+                self.part.kill()
+            self.thread.submit(self._end)
             self.thread.shutdown(wait=False)
-            self.is_over.set()
 
     def open(self, request: PartRequest) -> None:
         """Open the part of a trial."""
+        if self._is_released.is_set():
+            raise _given_up(self._key)
+        if self._interface is None:
+            self._interface = Interface(request.address)
         self.part = Part(request, self.report)
 
     def close(self) -> None:
@@ -117,7 +128,29 @@ class _Place:
 
     def report(self, report: PartReport | dict[str, Any]) -> None:
         """Send a report to the run, by an event of Dask's."""
-        self._dask_worker.log_event(self._topic, pickle.dumps((self._key, report)))
+        self._dask_worker.log_event(self._topic, pack((self._key, report)))
+
+    def _end(self) -> None:
+        """Close the part, which is killed, or which was being opened meanwhile."""
+        try:
+            if self.part is not None:
+                self.part.kill()
+            self.close()
+        finally:
+            if self._interface is not None:
+                self._interface.close()
+            self.is_over.set()
+
+
+def pack(report: tuple[str, Any]) -> bytes:
+    """Return a report as it is sent: latencies in particular repeat themselves."""
+    return zlib.compress(pickle.dumps(report), 1)
+
+
+def unpack(sent: bytes) -> tuple[str, Any]:
+    """Return a report as it was before."""
+    key, report = pickle.loads(zlib.decompress(sent))
+    return key, report
 
 
 _places: dict[str, _Place] = {}
@@ -132,6 +165,8 @@ def hold(key: str, topic: str) -> None:
     try:
         place.report({"worker": dask_worker.address})
         place.hold()
+        # The resource of the role is free again once nothing of it runs.
+        place.is_over.wait()
     finally:
         del _places[key]
 
@@ -144,12 +179,9 @@ async def perform(key: str, method: str, *arguments: Any) -> Any:
     return await loop.run_in_executor(place.thread, getattr(target, method), *arguments)
 
 
-def renew(keys: Sequence[str]) -> list[str]:
-    """Renew the lease of those of `keys` that are held here, and return them."""
-    held = [key for key in keys if key in _places]
-    for key in held:
-        _places[key].renew()
-    return held
+def renew(keys: Sequence[str]) -> dict[str, str | None]:
+    """Renew the lease of those of `keys` that are held here, and return them, each with what is wrong."""
+    return {key: _places[key].renew() for key in keys if key in _places}
 
 
 def interrupt(keys: Sequence[str]) -> None:
@@ -175,5 +207,10 @@ async def probe_target(plan: Plan) -> TargetRecord | None:
 
 def _place(key: str) -> _Place:
     if key not in _places:
-        raise LabError(f"cluster: the worker has given up the place {key}: its run was not heard of")
+        raise _given_up(key)
     return _places[key]
+
+
+def _given_up(key: str) -> LabError:
+    """Return the error of a place that has been given up."""
+    return LabError(f"cluster: the worker has given up the place {key}: its run was not heard of")

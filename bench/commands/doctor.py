@@ -53,7 +53,7 @@ def _survey(scheduler: str, data_interface: str | None, as_json: bool) -> None:
     enter_cluster(scheduler)
     from bench.cluster import connection, survey, survey_json
 
-    with connection.connect(scheduler, any_code=True) as cluster:
+    with connection.connect(scheduler) as cluster:
         found = survey.survey(cluster, data_interface)
     if as_json:
         printing.echo_json(survey_json.to_json(found))

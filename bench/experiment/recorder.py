@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from bench.analysis import claims
 from bench.errors import BenchError
-from bench.experiment.summary import Outcome
+from bench.experiment.summary import Outcome, TrialCutShort
 from bench.runs.record import RunRecord, TrialRecord, TrialWarning
 from bench.runs.storage import Writer
 
@@ -76,7 +76,8 @@ def record(planned: Iterable[PlannedTrial]) -> bool:
 
     An interrupted trial is the last. Where it is interrupted before its load runs, or for the second time,
     nothing of it is kept. So is one that fails, or that cannot be written: the run then says what the problem
-    was, for what was measured before is to be shown. A BenchError before that is raised.
+    was, for what was measured before is to be shown. A BenchError before that is raised. A trial that was cut
+    short is the last too, and kept (TrialCutShort).
     """
     writers: dict[int, Writer] = {}
     repeater = _Repeater()
@@ -108,8 +109,11 @@ class _Repeater:
     def perform(
         self, perform: Callable[[], Outcome[Any]]
     ) -> tuple[Outcome[Any], KeyboardInterrupt | BenchError | None]:
-        """Return the outcome that counts, and what ended the run during a second attempt."""
-        first = perform()
+        """Return the outcome that is kept, and what ended the run during it or during a second attempt."""
+        try:
+            first = perform()
+        except TrialCutShort as stopped:
+            return stopped.outcome, stopped
         if not self._is_worth_repeating(first.trial):
             return first, None
         try:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bench.analysis.validity import OtherShares
+from bench.errors import BenchError
 from bench.experiment.trial_result import TrialResult
 from bench.load.generator import Second
 from bench.observe.host_observer import HostSample
@@ -23,6 +24,14 @@ class Outcome(Generic[T]):
     trial: T
     moments: Sequence[Moment]
     latencies: Sequence[Latencies]
+
+
+class TrialCutShort(BenchError):
+    """A trial was ended by what cannot be mended, and what was measured until then is kept; the run ends."""
+
+    def __init__(self, message: str, outcome: Outcome[Any]) -> None:
+        super().__init__(message)
+        self.outcome = outcome
 
 
 def time_wait(host: HostObservation) -> TimeWait:

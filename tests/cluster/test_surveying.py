@@ -6,11 +6,12 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
-from bench.cluster import connection, paths, survey
+from bench.cluster import paths, same_code, survey
 from bench.cluster.connection import DaskCluster, WorkerFacts
 from bench.cluster.identity import identify
 from bench.cluster.survey import SurveyedMachine, examine_worker
@@ -35,12 +36,17 @@ class InProcess(DaskCluster):
     def try_each(
         self, addresses: Sequence[str], function: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
-        return {address: self._run(address, function, args) for address in addresses}
+        return {address: self._answer(address, function, args) for address in addresses}
+
+    def begin_on_scheduler(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(function(*args))
+        return done
 
     def answer(self, name: str, function: object, result: object) -> None:
         self.answers[name, function] = result
 
-    def _run(self, address: str, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    def _answer(self, address: str, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         if (key := (self.name_of(address), function)) in self.answers:
             return self.answers[key]
         if inspect.iscoroutinefunction(function):
@@ -100,7 +106,7 @@ def test_a_run_refuses_what_a_survey_shows(loop: asyncio.AbstractEventLoop) -> N
     cluster = InProcess(loop, "127.0.0.1", "127.0.0.1")
     cluster.answer("w2", identify, identify()._replace(python="3.99"))
     with pytest.raises(LabError, match=r"the worker w2 runs python 3\.99, .* install the same version"):
-        connection.check_code(cluster)
+        same_code.check(cluster)
 
 
 def test_an_address_that_is_not_of_the_machine_is_no_target(loop: asyncio.AbstractEventLoop) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bench.errors import RoleError
 from bench.experiment import recorder
 from bench.experiment.recorder import PlannedTrial, interleave, numbered
-from bench.experiment.summary import Outcome
+from bench.experiment.summary import Outcome, TrialCutShort
 from bench.plan.run_plan import Plan
 from bench.runs import read, storage
 from bench.runs.record import SubjectRecord, Trial, TrialWarning
@@ -72,6 +72,21 @@ def test_what_fails_after_a_trial_ends_the_run_and_is_its_problem(tmp_path: Path
         assert not recorder.record(PlannedTrial(writer, perform) for perform in planned)
         done = recorder.finished(writer, False)
     assert (len(done.trials), done.problem) == (1, "proxy: ended with 1")
+
+
+@pytest.mark.parametrize("before", [(), (ends,)])
+def test_a_trial_that_is_cut_short_is_kept_and_the_last(
+    before: tuple[Callable[[], Outcome[Trial]], ...], tmp_path: Path
+) -> None:
+    def cut_short() -> Outcome[Trial]:
+        raise TrialCutShort("cluster: client-1 was lost", Outcome(replace(TRIAL, valid=False), [], []))
+
+    with storage.create(tmp_path, Plan().to_json(), {}) as writer:
+        assert not recorder.record(PlannedTrial(writer, each) for each in (*before, cut_short, never))
+        done = recorder.finished(writer, False)
+    (recorded,) = (read.read(each) for each in tmp_path.iterdir())
+    assert [trial.valid for trial in recorded.trials] == [*(True for _ in before), False]
+    assert done.problem == "cluster: client-1 was lost"
 
 
 def test_what_fails_before_a_trial_is_raised_and_leaves_nothing(tmp_path: Path) -> None:

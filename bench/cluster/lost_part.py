@@ -1,0 +1,166 @@
+"""What is known of a trial that lost machines: by what their parts had reported until then. Pure.
+
+A part that does not come back has a result all the same, made of its reports. Figures over the window end
+with the last second that all of them know.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from bench.cluster.merge import MachinePart
+from bench.cluster.part import PartResult
+from bench.cluster.reporter import PartCounts, PartReport
+from bench.experiment.trial_result import MeterReading, SaturationReading, TrialResult, TrialTimes
+from bench.load.counters import ERROR_KINDS
+from bench.load.generator import Second, Totals
+from bench.observe.host_observer import HostSample, Peaks
+from bench.observe.sampler import HostObservation
+from bench.observe.tcp_counters import Counters
+from bench.runs.record import Trial, TrialWarning
+
+LOST = "machine-lost"
+"""The warning of a trial that lost a machine."""
+_NO_COUNTS = PartCounts("-", (1, 0))
+
+
+def result_of(role: str, times: TrialTimes, reports: Sequence[PartReport]) -> PartResult:
+    """Return the result of a part that reported so much and no more; all moments are of its own clock."""
+    seconds = tuple(second for report in reports for second in report.seconds)
+    samples = tuple(sample for report in reports for sample in report.samples)
+    until_ns = max((report.until_ns for report in reports), default=times.start_ns)
+    counts = [report.counts for report in reports if report.counts is not None]
+    return PartResult(
+        result=TrialResult(
+            start_ns=times.start_ns,
+            first=_reading(role, samples, min(times.window_ns, until_ns)),
+            last=_reading(role, samples, until_ns),
+            done=(),
+            samples=samples,
+            seen={role: _observation(role, samples)},
+            notes=(),
+            observer_cpu_share=0.0,
+            interrupted=True,
+        ),
+        counts=counts[-1] if counts else _NO_COUNTS,
+        totals=_totals(times, seconds) if role == "client" else None,
+        seconds=seconds,
+    )
+
+
+def known_until_ns(role: str, reports: Sequence[PartReport]) -> int:
+    """Return the moment up to which such a part is known, in its own clock; 0 where it reported nothing."""
+    if role == "client":
+        return max((second.end_ns for report in reports for second in report.seconds), default=0)
+    return max((report.until_ns for report in reports), default=0)
+
+
+def end_window(parts: Iterable[MachinePart], limit_ns: int) -> list[MachinePart]:
+    """Return the parts with the window ended by the last second that all clients know until `limit_ns`."""
+    parts = list(parts)
+    clients = [part.result.seconds for part in parts if part.role == "client"]
+    known = [{second.end_ns for second in seconds} for seconds in clients]
+    common = set.intersection(*known) if known else set[int]()
+    end_ns = max((each for each in common if each <= limit_ns), default=0)
+    return [replace(part, result=_ended_at(part.result, end_ns)) for part in parts]
+
+
+def has_seconds(parts: Iterable[MachinePart]) -> bool:
+    """Return whether anything was measured of the load."""
+    return any(part.result.seconds for part in parts)
+
+
+def mark(trial: Trial, lost: Mapping[str, str]) -> Trial:
+    """Return `trial` as one that lost machines, by name and with the reason.
+
+    Other warnings are consequences: counts that were read at different moments, responses that did not come.
+    """
+    named = "; ".join(f"{name} was lost: {reason}" for name, reason in lost.items())
+    warning = TrialWarning(
+        LOST, named, "what was measured before is kept; see to the machine, and run again", voids=True
+    )
+    notes = [each for each in trial.warnings if each.code == "lab"]
+    return replace(trial, valid=False, interrupted=False, warnings=(warning, *notes))
+
+
+def _reading(role: str, samples: Sequence[HostSample], moment_ns: int) -> MeterReading:
+    before = [sample for sample in samples if sample.t_ns <= moment_ns] or samples[:1]
+    cpu_s = before[-1].cpu_s if before else 0.0
+    return MeterReading(moment_ns, SaturationReading(moment_ns, (), None), {role: cpu_s}, None, None)
+
+
+def _observation(role: str, samples: Sequence[HostSample]) -> HostObservation:
+    counters = None
+    if samples and (last := samples[-1]).active_opens is not None:
+        counters = Counters(
+            last.active_opens,
+            last.passive_opens or 0,
+            last.resets or 0,
+            last.listen_overflows or 0,
+            last.established or 0,
+            last.time_wait or 0,
+        )
+    peaks = Peaks(
+        max((sample.time_wait or 0 for sample in samples), default=0),
+        max((sample.memory_mib for sample in samples), default=0.0),
+    )
+    return HostObservation(role, None, counters, peaks)
+
+
+def _totals(times: TrialTimes, seconds: Sequence[Second]) -> Totals:
+    """Return the totals of load workers that told these seconds, and no last event."""
+    end_ns = max((second.end_ns for second in seconds), default=times.start_ns)
+    whole = Totals(
+        interrupted=True,
+        first_connect_ns=times.start_ns,
+        window_start_ns=times.window_ns,
+        window_end_ns=end_ns,
+        drained_ns=end_ns,
+        requests_total=sum(second.requests for second in seconds),
+        opened_total=sum(second.opened for second in seconds),
+        errors_total=_errors(seconds),
+        requests=0,
+        errors=dict.fromkeys(ERROR_KINDS, 0),
+        opened=0,
+        bytes=0,
+        late=0,
+        never_started=0,
+    )
+    return _of_window(whole, seconds, end_ns)
+
+
+def _ended_at(part: PartResult, end_ns: int) -> PartResult:
+    """Return a part whose window ends at `end_ns`, if not before."""
+    if part.totals is None:
+        return part
+    seconds = tuple(
+        replace(second, in_window=second.in_window and second.end_ns <= end_ns) for second in part.seconds
+    )
+    end_ns = min(part.totals.window_end_ns, max(end_ns, part.totals.first_connect_ns))
+    return replace(part, totals=_of_window(part.totals, seconds, end_ns), seconds=seconds)
+
+
+def _of_window(totals: Totals, seconds: Sequence[Second], end_ns: int) -> Totals:
+    """Return `totals` with a window that ends at `end_ns`; statuses are not known by the second."""
+    window = [second for second in seconds if second.in_window]
+
+    def total(name: str) -> int:
+        return sum(getattr(second, name) for second in window)
+
+    return replace(
+        totals,
+        interrupted=True,
+        window_start_ns=min(totals.window_start_ns, end_ns),
+        window_end_ns=end_ns,
+        requests=total("requests"),
+        errors=_errors(window),
+        statuses={},
+        opened=total("opened"),
+        bytes=total("bytes"),
+        late=total("late"),
+        never_started=total("never_started"),
+        queued=total("queued"),
+    )
+
+
+def _errors(seconds: Sequence[Second]) -> dict[str, int]:
+    return {kind: sum(second.errors.get(kind, 0) for second in seconds) for kind in ERROR_KINDS}
