@@ -131,6 +131,8 @@ def _read_target(
     from bench.probe.target import check_path, parse_field, parse_target
 
     target = parse_target(text)
+    if server_name is not None and not server_name.strip():
+        raise PlanError(f"--sni {server_name!r}: it is empty; write a name, or leave it out for the host")
     checked = [check_path(path, f"--path {path}") for path in paths]
     return replace(
         target,

@@ -92,7 +92,7 @@ def perform(opened: "Opened", outputs: Outputs, duration_s: float | None) -> Exi
     with ExitStack() as closing:
         if outputs.record is not None:
             recorder = _open_recorder(outputs.record, opened, outputs.anonymize, told)
-            closing.callback(_end_recording, recorder)
+            closing.callback(_end_recording, recorder, told)
             consumers.append(recorder)
         if outputs.openmetrics is not None:
             consumers.append(_serve(outputs.openmetrics, closing))
@@ -118,8 +118,7 @@ def _run(
     from bench.watch.stop_signals import heed_signals
 
     def tell(look: "Look") -> None:
-        while told:
-            printing.echo_error(f"bench: {told.pop(0)}")
+        _print_told(told)
 
     with heed_signals() as stopping:
         return opened.session.run([*consumers, tell], stopping.wait, duration_s)
@@ -132,8 +131,7 @@ def _view(
     from bench.report.watch.live_session import LiveSession
 
     LiveSession(opened.session, opened.scope, consumers, duration_s, told).perform()
-    for text in told:
-        printing.echo_error(f"bench: {text}")
+    _print_told(told)
 
 
 def _can_view() -> bool:
@@ -183,9 +181,15 @@ def _open_recorder(directory: Path, opened: "Opened", anonymize: bool, told: lis
     return Recorder(directory, opened.plan, opened.judge, told.append, masks=masks)
 
 
-def _end_recording(recorder: "Recorder") -> None:
-    """Close a recording, and say where it is."""
+def _print_told(told: list[str]) -> None:
+    while told:
+        printing.echo_error(f"bench: {told.pop(0)}")
+
+
+def _end_recording(recorder: "Recorder", told: list[str]) -> None:
+    """Close a recording, and say where it is, and what went wrong when its end was written."""
     written = recorder.close()
+    _print_told(told)
     if written is None:
         printing.echo_error(f"bench: {recorder.directory}: nothing was recorded")
     elif not written.is_dir():

@@ -90,7 +90,7 @@ class ExactWatch:
         is_late = self._dumped is not None and self._dumped_s < interval.began_s
         dumped = self._dump(interval)
         of_dumps = [note for note in dumped.notes if not (interval.is_whole and is_of_dumps(note))]
-        notes = (*of_dumps, *interval.notes)
+        notes = tuple(dict.fromkeys((*of_dumps, *interval.notes)))
         cost_s = interval.cost_s + (dumped.cost_s if self._dumped_s >= interval.ended_s else 0.0)
         if not interval.is_whole and not is_late:
             return replace(dumped, notes=notes, cost_s=cost_s)
@@ -148,6 +148,7 @@ class _Events:
     """Reads events and counters of a scope; TracingError where there are no events."""
 
     def __init__(self, scope: Scope) -> None:
+        self._scope = scope
         self._of = ScopeEvents(scope)
         self._reader = EventReader(self._of.selection)
         try:
@@ -162,6 +163,8 @@ class _Events:
     def take(self, idle_times: IdleTimes) -> _Interval:
         """Return the interval since the last call, or since the start; see EventReader.take()."""
         before_s = time.thread_time()
+        # Dumps may come seldom: that a process ended or a namespace went is said at once.
+        scope_notes = self._scope.refresh()
         self._of.refresh()
         taken = self._reader.take(idle_times)
         counted, ended_s = self._counters.read(), time.monotonic()
@@ -173,7 +176,7 @@ class _Events:
             taken.is_whole,
             counted.since(self._counted),
             counted.state,
-            tuple(notes),
+            (*scope_notes, *notes),
             taken.cost_s + time.thread_time() - before_s,
         )
         self._counted, self._looked_s = counted, ended_s

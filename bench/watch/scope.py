@@ -123,6 +123,10 @@ def open_scope(
     given = [flag for flag, value in flags.items() if value is not None]
     if len(given) > 1:
         raise PlanError(f"{' and '.join(given)}: a watch looks at one thing; give one of them")
+    if given and not str(flags[given[0]]).strip():
+        raise PlanError(
+            f"{given[0]} {flags[given[0]]!r}: it is empty; name what is to be watched, or leave it out"
+        )
     if netns is not None:
         return _open_namespace(netns)
     if pid is not None:
@@ -182,7 +186,7 @@ def _enter(path: Path, inode: int, flag: str) -> ThreadPoolExecutor | None:
         raise LabError(f"{flag}: only root may enter another network namespace; use sudo") from error
     except OSError as error:
         thread.shutdown()
-        raise PlanError(f"{flag}: {path} is no network namespace: {error.strerror}") from error
+        raise PlanError(f"{flag}: {path} is no network namespace; `lsns -t net` lists them") from error
     return thread
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -20,6 +21,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
@@ -27,6 +29,7 @@ import pytest
 from bench.commands import json_output
 from bench.commands.watch import watch_command
 from bench.commands.watch_options import ListenAddress
+from bench.runs import storage
 from bench.watch import opening, stop_signals
 from bench.watch.model import RequestFlow, Snapshot
 from bench.watch.session import Session
@@ -140,6 +143,25 @@ def test_a_recording_whose_folder_was_removed_meanwhile_is_not_promised(
     done = command_line.run("watch", "--record", folder, "--duration", "20s")
     assert (done.exit_code, "results:" in done.stderr) == (1, False)
     assert f"bench: {folder}: was removed while it was written; nothing is left of it\n" in done.stderr
+
+
+@pytest.mark.usefixtures("made_up")
+def test_a_disk_that_is_full_at_the_end_of_a_recording_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, written = storage._append, list[str]()
+
+    def refuse(file: Any, text: str) -> None:
+        written.append(text)
+        if len(written) > 3:  # the heads of the three files come first
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(file, text)
+
+    monkeypatch.setattr(storage, "_append", refuse)
+    folder = tmp_path / "full"
+    done = command_line.run("watch", "--record", folder, "--duration", "5s")
+    assert f"bench: {folder}: No space left on device; the recording ends here" in done.stderr
+    assert f"bench: {folder}: nothing was recorded" in done.stderr
 
 
 def test_a_recording_that_is_there_is_not_written_over(made_up: ScriptedWatch, tmp_path: Path) -> None:

@@ -312,3 +312,9 @@ def test_a_process_that_began_since_the_last_look_belongs_to_its_parent(
             here.append(str(os.getpid()))
             assert not scope.is_alone()
         parent.kill()
+
+
+@pytest.mark.parametrize("flag", ["netns", "process", "container"])
+def test_a_scope_without_a_name_is_refused(flag: str) -> None:
+    with pytest.raises(PlanError, match=rf"^--{flag} '': it is empty; name what is to be watched"):
+        open_scope(**{flag: ""})  # type: ignore[arg-type]
