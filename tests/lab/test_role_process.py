@@ -15,6 +15,7 @@ from bench.errors import RoleError
 from bench.lab import Host
 from bench.lab.role_process import Process
 from tests import needs
+from tests.process_end import still_running
 
 TIMEOUT_S = 60.0
 
@@ -141,7 +142,7 @@ signal.pause()
     tree = psutil.Process(role.pid).children(recursive=True)
     assert len(tree) == 2
     assert role.stop(grace_s=0.1) == -9
-    assert psutil.wait_procs(tree, TIMEOUT_S)[1] == []
+    assert still_running(tree, TIMEOUT_S) == []
 
 
 def test_stderr_is_kept_short_and_copied_whole(host: Host, tmp_path: Path) -> None:

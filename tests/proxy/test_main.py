@@ -19,6 +19,7 @@ import pytest
 from proxy.__main__ import main
 from tests import needs
 from tests.messages.model import Step
+from tests.process_end import still_running
 from tests.proxy_loops import HAS_UVLOOP, LOOPS
 from tests.proxy_process import Client, ProxyProcess, running
 from tests.proxy_upstream import TIMEOUT_S, Received, Upstream, echo
@@ -204,16 +205,14 @@ def test_no_worker_outlives_the_harness(workers: str, upstream: Upstream) -> Non
         processes = [psutil.Process(proxy.pid), *psutil.Process(proxy.pid).children()]
         assert len(processes) == (1 if workers == "1" else 4)
         proxy.close_stdin()
-        _, alive = psutil.wait_procs(processes, timeout=TIMEOUT_S)
-        assert alive == []
+        assert still_running(processes, TIMEOUT_S) == []
 
 
 def test_workers_die_with_their_parent(upstream: Upstream) -> None:
     with running(upstream, "--workers", "2") as proxy:
         children = psutil.Process(proxy.pid).children()
         os.kill(proxy.pid, signal.SIGKILL)
-        _, alive = psutil.wait_procs(children, timeout=TIMEOUT_S)
-        assert alive == []
+        assert still_running(children, TIMEOUT_S) == []
 
 
 def worker_of(proxy: ProxyProcess, client: Client) -> psutil.Process:

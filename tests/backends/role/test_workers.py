@@ -9,6 +9,7 @@ import pytest
 
 from tests import needs
 from tests.backend_process import TIMEOUT_S, read_answer, running_backend
+from tests.process_end import still_running
 
 GET = b"GET /g HTTP/1.1\r\nHost: localhost\r\n\r\n"
 CONNECTIONS = 24
@@ -29,8 +30,7 @@ def test_counters_are_summed() -> None:
 
 
 def wait_gone(processes: list[psutil.Process]) -> None:
-    gone, alive = psutil.wait_procs(processes, timeout=TIMEOUT_S)
-    assert not alive, f"{alive} outlived {gone}"
+    assert still_running(processes, TIMEOUT_S) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
