@@ -2,7 +2,7 @@
 
 Its keeper, `python -m bench.cluster.remote_folder`, makes it, prints it as an event, and waits for the end of
 its input. That comes when `bench cluster up` ends, however it does, or the connection. Then the worker must
-end, and the keeper removes the folder.
+end, and the keeper removes the folder; so it does once the worker has ended by itself.
 
 The worker loads this module too, by Dask's preload. Each of the two holds a lock (flock(2)) in the folder for
 life. Once that of the keeper is free the worker ends; once that of the worker is free nothing writes there.
@@ -12,6 +12,7 @@ import fcntl
 import importlib.util
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -24,6 +25,7 @@ from bench.lab import supervisor
 _KEEPER, _WORKER = "keeper.lock", "worker.lock"
 _GRACE_S = 3.0
 """How long a worker may take to end by itself; with a task that runs Dask waits for up to 30 s."""
+_LOOK_S = 1.0
 _held: list[int] = []
 
 
@@ -43,25 +45,34 @@ def keep() -> None:
     keeper = _open(folder / _KEEPER)
     fcntl.flock(keeper, fcntl.LOCK_EX)
     print(json.dumps({"event": "ready", "folder": str(folder)}), flush=True)  # noqa: T201
-    while os.read(0, 512):
-        """Nothing is expected."""
+    worker = _open(folder / _WORKER)
+    has_begun = False
+    while not _input_ends_within(_LOOK_S):
+        is_running = _is_locked(worker)
+        if has_begun and not is_running:
+            break
+        has_begun = is_running
     os.close(keeper)
-    _wait_until_free(folder / _WORKER)
+    deadline_s = time.monotonic() + 2 * _GRACE_S
+    while _is_locked(worker) and time.monotonic() < deadline_s:
+        time.sleep(0.02)
     held.end()
     held.reap()
 
 
-def _wait_until_free(path: Path) -> None:
-    descriptor = _open(path)
-    deadline_s = time.monotonic() + 2 * _GRACE_S
-    while time.monotonic() < deadline_s:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.02)
-        else:
-            break
-    os.close(descriptor)
+def _input_ends_within(time_s: float) -> bool:
+    """Return whether standard input ends within `time_s`; nothing is expected from it."""
+    return bool(select.select([0], [], [], time_s)[0]) and not os.read(0, 512)
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Return whether another process holds the lock."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
 
 
 def dask_setup(worker: Any) -> None:

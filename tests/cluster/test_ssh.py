@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -25,6 +25,12 @@ def facts(dask_worker):
 
 with connect() as client:
     print(json.dumps(sorted(client.run(facts).values())))
+"""
+PID_OF = """
+import os
+with connect() as client:
+    found = client.run(lambda dask_worker: (dask_worker.name, os.getpid()))
+    print(json.dumps(dict(found.values())[sys.argv[1]]))
 """
 HANG = """
 import os, time
@@ -60,12 +66,17 @@ def is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
+def has_within(folder: Path, *, folders: int) -> bool:
+    """Return whether so many folders are in `folder` within a minute."""
+    deadline_s = time.monotonic() + 60
+    while len(list(folder.iterdir())) != folders and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    return len(list(folder.iterdir())) == folders
+
+
 def is_empty(folder: Path) -> bool:
     """Return whether nothing is in `folder` within a minute."""
-    deadline_s = time.monotonic() + 60
-    while list(folder.iterdir()) and time.monotonic() < deadline_s:
-        time.sleep(0.02)
-    return not list(folder.iterdir())
+    return has_within(folder, folders=0)
 
 
 def test_a_line_makes_a_worker_and_at_the_end_nothing_is_left_there(
@@ -82,6 +93,12 @@ def test_a_line_makes_a_worker_and_at_the_end_nothing_is_left_there(
         assert {path.name for path in files} == {"ca.pem", "certificate.pem", "key.pem"}
         assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
         assert {stat.S_IMODE(path.parent.stat().st_mode) for path in files} == {0o700}
+        os.kill(running.run(PID_OF, "a"), signal.SIGKILL)
+        assert running.up.stderr is not None
+        line = next(line for line in running.up.stderr if "ended" in line)
+        assert line.startswith("a (127.0.0.1): ended; stderr: ")
+        assert line.endswith("; 1 of 2 workers are left\n")
+        assert has_within(server.temporary, folders=1)
     assert is_empty(server.temporary)
 
 
@@ -99,20 +116,6 @@ def test_a_kill_leaves_nothing_there_even_while_a_task_runs(server: SshServer, t
         assert is_gone(worker)
     assert is_empty(server.temporary)
     assert is_empty(tmp_path / "here")
-
-
-def test_without_tls_that_is_said(server: SshServer, tmp_path: Path) -> None:
-    flags = write_hosts(tmp_path, f"127.0.0.1:{server.port} python={server.python}")
-    with clusters.started(tmp_path, *flags, "--no-tls", HOME=str(server.home)) as running:
-        assert running.up.stderr is not None
-        assert running.up.stderr.readline() == (
-            "warning: without TLS: whoever reaches the scheduler can run code on every machine of the"
-            " cluster, as the user who started it there\n"
-        )
-        found = json.loads(running.path.read_text())
-        assert found["scheduler"].startswith("tcp://127.0.0.1:")
-        assert [found["ca"], found["certificate"], found["key"]] == [None] * 3
-        assert running.run("with connect() as client: print(json.dumps(client.run(lambda: 1) != {}))") is True
 
 
 def up(server: SshServer, folder: Path, *flags: str, home: Path | None = None) -> tuple[int, str]:

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
+
+from tests import bench_process
+from tests.cluster import clusters
 from tests.cluster.clusters import RunningCluster
 
 ADDRESSES = """
@@ -120,3 +129,119 @@ print(json.dumps(asyncio.run(all_refuse())))
 
 def test_each_member_refuses_who_has_no_certificate(cluster: RunningCluster) -> None:
     assert cluster.run(WITHOUT_CERTIFICATE) == [True] * 5
+
+
+NAMES = """
+import os
+with connect() as client:
+    print(json.dumps(sorted(client.run(lambda dask_worker: (dask_worker.name, os.getpid())).values())))
+"""
+OFFERS = """
+with connect() as client:
+    def offers(dask_worker):
+        return dict(dask_worker.state.total_resources), dask_worker.state.nthreads
+    states = client.run(offers)
+    print(json.dumps([file.scheduler, file.key, *states.values()]))
+"""
+
+
+def test_it_goes_on_without_a_worker_and_ends_without_its_scheduler(tmp_path: Path) -> None:
+    clusters.need()
+    path = tmp_path / "cluster.json"
+    flags = ("--local", "2", "--resources", "proxy=2", "--threads", "5", "--no-tls", "-o", str(path))
+    with bench_process.started("cluster", "up", *flags) as up:
+        assert up.stdout is not None
+        assert up.stderr is not None
+        assert up.stdout.readline() == f"{path}\n"
+        assert up.stderr.readline() == (
+            "warning: without TLS: whoever reaches the scheduler can run code on every machine of the"
+            " cluster, as the user who started it there\n"
+        )
+        running = RunningCluster(path, up)
+        (_, killed), (_, other) = running.run(NAMES)
+        os.kill(killed, signal.SIGKILL)
+        assert next(line for line in up.stderr if "ended" in line) == (
+            "host-1: ended (killed by SIGKILL); 1 of 2 workers are left\n"
+        )
+        assert running.run(NAMES) == [["host-2", other]]
+        assert running.run(OFFERS) == ["tcp://10.88.0.1:8786", None, [{"proxy": 2.0}, 5]]
+        os.kill(running.run("print(json.dumps(file.namespaces.pid))"), signal.SIGKILL)
+        assert up.wait(60) == 3
+        assert up.stderr.read().splitlines()[-1] == "bench: scheduler: ended (killed by SIGKILL)"
+    assert not path.exists()
+
+
+def fail(*arguments: str, before: str = "") -> tuple[int, str]:
+    """Run `bench cluster up`, which is to fail, after the Python `before`; return exit code and line."""
+    source = f"import sys\n{before}\nfrom bench.cli import main\nsys.argv[0] = 'bench'\nmain()"
+    argv = [sys.executable, "-c", source, "cluster", "up", *arguments]
+    done = subprocess.run(argv, cwd=clusters.ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    return done.returncode, line
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("--local 0", "bench cluster up: invalid value for '--local': 0 is not in the range 1<=x<=64"),
+        ("--local 65", "bench cluster up: invalid value for '--local': 65 is not in the range 1<=x<=64"),
+        ("", "bench: neither --local N nor --ssh FILE says where; give one of them"),
+        ("--local 2 --ssh hosts", "bench cluster up: --local 2 has no effect beside --ssh hosts"),
+        ("--local 2 --port 1", "bench cluster up: --port 1 has no effect without --ssh"),
+        ("--local 2 --interface lo", "bench cluster up: --interface lo has no effect without --ssh"),
+        ("--ssh nowhere", "bench: --ssh nowhere: No such file or directory"),
+        (
+            "--local 2 --resources worker=1",
+            "bench cluster up: invalid value for '--resources': 'worker=1' is not ROLE=K",
+        ),
+        (
+            "--local 2 --resources client=1,client=1",
+            "bench cluster up: invalid value for '--resources': client is given twice",
+        ),
+        (
+            "--local 2 --resources client=0",
+            "bench cluster up: invalid value for '--resources': no role is left to a worker",
+        ),
+    ],
+)
+def test_what_makes_no_sense(typed: str, message: str) -> None:
+    code, line = fail(*typed.split())
+    assert code == 2
+    assert line.startswith(message)
+
+
+@pytest.mark.parametrize("package", ["distributed", "asyncssh"])
+def test_a_package_that_is_missing(package: str, tmp_path: Path) -> None:
+    clusters.need()
+    (tmp_path / "hosts").write_text("127.0.0.1\n")
+    where = ("--ssh", str(tmp_path / "hosts")) if package == "asyncssh" else ("--local", "1")
+    assert fail(*where, "-o", str(tmp_path / "c"), before=f"sys.modules[{package!r}] = None") == (
+        3,
+        f"bench: cluster: the package {package} is not installed; pip install 'keepalive-bench[cluster]'",
+    )
+
+
+def test_namespaces_that_are_forbidden(tmp_path: Path) -> None:
+    clusters.need()
+    before = """
+from pathlib import Path
+from bench.lab import syscalls
+syscalls.enter_user_namespace()
+Path("/proc/sys/user/max_net_namespaces").write_text("0")
+"""
+    code, line = fail("--local", "1", "-o", str(tmp_path / "cluster.json"), before=before)
+    assert code == 3
+    assert line.startswith("bench: cluster: ")
+    assert line.endswith("; `bench doctor` says more")
+    assert not (tmp_path / "cluster.json").exists()
+
+
+def test_a_file_whose_cluster_runs(cluster: RunningCluster) -> None:
+    before = cluster.path.read_text()
+    assert fail("--local", "1", "-o", str(cluster.path)) == (
+        2,
+        f"bench: {cluster.path}: its cluster still runs; end that `bench cluster up` with Ctrl-C, or name"
+        " another file with -o",
+    )
+    assert cluster.path.read_text() == before
