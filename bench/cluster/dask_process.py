@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.cluster import dask_config
+from bench.cluster.identity import identify
 from bench.lab import syscalls
 
 
@@ -29,6 +30,7 @@ def main() -> None:
     """Run the process."""
     import dask  # noqa: PLC0415 - before `distributed`
 
+    identify()  # of the files that it begins with: they may be replaced while it runs
     spec = json.loads(sys.stdin.readline())
     dask.config.set({**dask_config.LOGGING, **dask_config.SETTINGS, "temporary-directory": spec["folder"]})
     # What a task starts is a program of an ordinary user's, as on any machine.

@@ -48,12 +48,6 @@ def running(workers: Mapping[str, Sequence[str]], folder: Path) -> Iterator[Clie
         yield client
 
 
-def addresses(client: Client) -> dict[str, str]:
-    """Return the address of each worker by its name."""
-    found = client.scheduler_info(n_workers=-1)["workers"]
-    return {worker["name"]: address for address, worker in found.items()}
-
-
 @contextmanager
 def _start(module: str, options: Sequence[str], prefix: Sequence[str] = ()) -> Iterator[None]:
     argv = [*prefix, sys.executable, "-m", f"distributed.cli.{module}", *options]

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from bench.cluster import clock
+import pytest
+
+from bench.cluster import clock, connection
+from tests import bench_process
 from tests.cluster import dask_processes
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 MS = 1_000_000
+OFFSETS_NS = {"same": 0, "ahead": 200 * MS, "behind": -200 * MS}
 
 
-def test_a_clock_that_is_ahead_is_measured_within_two_milliseconds(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Return a client of workers with a clock of their own each."""
     dask_processes.skip_without_time_namespaces()
-    workers = {"same": [], "ahead": dask_processes.ahead(200 * MS), "behind": dask_processes.ahead(-200 * MS)}
-    with dask_processes.running(workers, tmp_path) as client:
+    workers = {name: dask_processes.ahead(offset) if offset else [] for name, offset in OFFSETS_NS.items()}
+    with dask_processes.running(workers, tmp_path_factory.mktemp("clocks")) as client:
+        yield client
 
-        def call(address: str, function: Any) -> Any:
-            return client.run(function, workers=[address])[address]
 
-        names = dask_processes.addresses(client)
-        measured = clock.measure(call, list(names.values()))
-    for name, offset_ns in {"same": 0, "ahead": 200 * MS, "behind": -200 * MS}.items():
-        offset = measured[names[name]]
+def test_a_clock_that_is_ahead_is_measured_within_two_milliseconds(client: Client) -> None:
+    cluster = connection.DaskCluster(client, "")
+    names = {worker.address: worker.name for worker in cluster.workers}
+    for address, offset in clock.measure(cluster.call, list(names)).items():
+        true_ns = OFFSETS_NS[names[address]]
         assert offset.error_ns == (offset.round_trip_ns + 1) // 2
-        assert abs(offset.offset_ns - offset_ns) <= offset.error_ns
-        clock.check_error(name, offset)
-        assert abs(offset.offset_ns - offset_ns) <= 2 * MS
+        assert abs(offset.offset_ns - true_ns) <= offset.error_ns
+        clock.check_error(names[address], offset)
+        assert abs(offset.offset_ns - true_ns) <= 2 * MS
+
+
+def test_a_survey_shows_it_beside_each_machine(client: Client) -> None:
+    scheduler = str(client.scheduler_info()["address"])
+    done = bench_process.run("doctor", "--json", "--scheduler", scheduler)
+    assert done.returncode == 0, done.stderr
+    machines = {each["name"]: each for each in json.loads(done.stdout)["machines"]}
+    assert sorted(machines) == sorted(OFFSETS_NS)
+    for name, machine in machines.items():
+        found = machine["clock"]
+        assert abs(found["offset_ns"] - OFFSETS_NS[name]) <= found["error_ns"]

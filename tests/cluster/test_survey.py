@@ -87,6 +87,20 @@ def test_machines_that_are_alike_have_nothing_that_differs(cluster: RunningClust
         assert all(path["round_trip_ms"] > 0 for path in machine["paths"])
 
 
+def test_a_worker_knows_the_code_that_it_began_with(cluster: RunningCluster) -> None:
+    found = cluster.run(
+        """
+def count():
+    from bench.cluster.identity import identify
+    return identify.cache_info().currsize
+
+with connect() as client:
+    print(json.dumps(list(client.run(count).values())))
+"""
+    )
+    assert found == [1] * 4
+
+
 @dataclass(frozen=True, slots=True)
 class Unlike:
     """What was found on machines that are not alike."""
