@@ -6,7 +6,6 @@ It proves by a token who it is: an address may belong to another machine than on
 
 import asyncio
 import errno
-import os
 import socket
 import struct
 import sys
@@ -101,13 +100,17 @@ class _Port:
             task.add_done_callback(self._answering.discard)
 
     async def _answer(self, connection: socket.socket) -> None:
-        """Send the token, and then back what comes."""
+        """Send the token, and then back what comes, once it is whole: no kernel need hold it all."""
+        received = b""
         # The peer ends it by a RST, so that nothing stays in TIME_WAIT; behind a fault it is silent.
         with connection, suppress(OSError, TimeoutError):
             async with asyncio.timeout(2 * _TIMEOUT_S):
                 await self._loop.sock_sendall(connection, self._token)
                 while data := await self._loop.sock_recv(connection, len(_PAYLOAD)):
-                    await self._loop.sock_sendall(connection, data)
+                    received += data
+                    if len(received) >= len(_PAYLOAD):
+                        await self._loop.sock_sendall(connection, received)
+                        received = b""
 
     async def close(self) -> None:
         """Listen no more, and close what is still connected."""
@@ -127,7 +130,7 @@ async def open_port(address: str, token: bytes) -> int | str:
     try:
         port = _ports[token] = _Port(address, token)
     except OSError as error:
-        return os.strerror(error.errno) if error.errno else str(error)
+        return error.strerror or str(error)
     asyncio.get_running_loop().call_later(_LIFETIME_S, lambda: asyncio.ensure_future(close_port(token)))
     return port.number
 
@@ -259,7 +262,7 @@ def _explain(error: OSError, peer: PathTarget) -> tuple[PathFault, str]:
         return PathFault.SILENT, f"{where} does not answer within {_TIMEOUT_S:g} s"
     if isinstance(error, ConnectionRefusedError | ConnectionResetError):
         return PathFault.REFUSED, f"{where} answers with a reset"
-    named = os.strerror(error.errno) if error.errno else str(error)
+    named = error.strerror or str(error)
     if error.errno in _NO_ROUTE:
         return PathFault.NO_ROUTE, f"no route to {peer.address} ({named})"
     if error.errno in _DROPPED_HERE:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench.cluster.paths import NetworkPath
 from bench.cluster.survey import ClusterSurvey, SurveyedMachine
 from bench.doctor.checks import Check, Status
+from bench.machine import cgroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,9 @@ def _read_facts(machine: SurveyedMachine) -> Iterator[tuple[str, str, str]]:
     yield "Python in full", str(about["versions"]["python"]), _SAME_PACKAGES
     for name in ("uvloop", "httptools", "aiohttp", "libc"):
         yield name, about["versions"][name] or _ABSENT, _SAME_PACKAGES
-    for name, value in facts.cgroup.items():
-        yield f"cgroup {name}", value, "the smallest bounds its roles: run the workers in like control groups"
+    for name in (cgroup.CPU, cgroup.MEMORY):
+        bound = facts.cgroup.get(name, _ABSENT)
+        yield f"cgroup {name}", bound, "the smallest bounds its roles: run the workers in like control groups"
     for name, found in facts.programs.items():
         yield name, found or _ABSENT, _explain_program(name)
     yield from _path_facts(machine.paths)

@@ -116,6 +116,10 @@ def test_a_clock_at_the_bound_is_in_nobodys_way() -> None:
             "nginx", ("1.22.1 (/usr/sbin/nginx)", "none"), "starts nginx",
         ),
         (
+            {"facts": {"cgroup": {"cpu.max": "max 100000"}}},
+            "cgroup memory.max", ("max", "none"), "like control groups",
+        ),
+        (
             {"facts": {"cgroup": {"cpu.max": "100000 100000", "memory.max": "max"}}},
             "cgroup cpu.max", ("max 100000", "100000 100000"), "like control groups",
         ),
