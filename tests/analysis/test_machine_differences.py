@@ -109,7 +109,7 @@ def test_another_scheduler_is_no_difference_nor_is_the_machine_where_bench_ran()
     cluster = {**run.plan["cluster"], "scheduler": "tls://192.0.2.7:8786"}
     moved = tuple(replace(each, address="192.0.2.9", worker=f"other-{each.name}") for each in run.machines)
     elsewhere = replace(
-        run, plan={**run.plan, "cluster": cluster}, machine={**MACHINE, **NEWER}, machines=moved
+        run, plan={**run.plan, "cluster": cluster}, machine={**MACHINE, **NEWER, "cores": 64}, machines=moved
     )
     assert compare_runs(run, elsewhere) == ()
 
@@ -119,6 +119,19 @@ def test_a_run_on_one_machine_and_one_of_a_cluster_differ_in_lab_and_machines() 
         "the sides differ in 2 things: plan.lab (auto | cluster); lab (namespaces | cluster)",
         "the sides differ in their machines: number (one for all roles | 4 clients, 1 proxy, 1 backend)",
     )
+
+
+def test_the_numbers_of_machines_are_told_once() -> None:
+    numbers = "number (2 clients, 2 proxies, 1 backend | 4 clients, 1 proxy, 1 backend)"
+    assert compare_runs(make_run(Fleet(2, 2, 1)), make_run(Fleet(4, 1, 1))) == (
+        f"the sides differ in their machines: {numbers}",
+    )
+
+
+def test_sides_on_one_machine_and_on_several_are_named_after_the_lab() -> None:
+    runs = [make_run(None), make_run(Fleet(4, 2, 2), load={"workers": 1})]
+    picked = match([_select(run, str(number)) for number, run in enumerate(runs)])
+    assert [side.name for side in picked[0]] == ["auto", "cluster"]
 
 
 def test_the_machine_is_a_condition_among_the_others_where_there_is_one() -> None:
