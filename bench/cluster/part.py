@@ -36,6 +36,8 @@ class PartRequest:
     cores: Cores
     is_shared: bool
     """Whether another role has the same network namespace."""
+    has_own_cores: bool
+    """Whether no other client of the run has these cores: only then is others' work on them to be told."""
     port: int
     """Where the role listens; 0: on any free port."""
     ours: tuple[int, ...]
@@ -108,6 +110,8 @@ class Part:
             self._reporter.stop()
         if self._running is not None:
             result = _with_opened(result, self._running)
+        if not self._request.has_own_cores:
+            result = _without_foreign_work(result)
         counts = self._count()
         if self._load is None:
             return PartResult(result, counts)
@@ -144,6 +148,14 @@ class Part:
             served=roles.servers[0].count() if roles.servers else None,
             subject=None if roles.subject is None else subject,
         )
+
+
+def _without_foreign_work(result: TrialResult) -> TrialResult:
+    """Return the result without what others did on the clients' cores, as some of them are ours."""
+    first, last = (
+        replace(edge, reading=replace(edge.reading, foreign_s=None)) for edge in (result.first, result.last)
+    )
+    return replace(result, first=first, last=last)
 
 
 def _with_opened(result: TrialResult, running: RunningProxy) -> TrialResult:

@@ -38,6 +38,7 @@ class RolePlace:
     address: str
     """On the network that is measured."""
     cores: Cores = None
+    has_own_cores: bool = True
     is_shared: bool = False
     ours: tuple[int, ...] = ()
 
@@ -215,6 +216,7 @@ def _places(
                 description=description,
                 address=data_address(plan.cluster.data_interface, facts[address], description),
                 cores=_cores(plan, role, description, roles_on[description.machine_id]),
+                has_own_cores=roles_on[description.machine_id].count(role) == 1,
                 is_shared=in_namespace[description.namespace] > 1,
                 ours=tuple(pids_on[description.machine_id]),
             )

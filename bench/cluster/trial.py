@@ -244,6 +244,7 @@ class _ClusterTrial:
             trial=self._request,
             cores=place.cores,
             is_shared=place.is_shared,
+            has_own_cores=place.has_own_cores,
             port=ports.get(place.role) or 0,
             ours=place.ours,
         )
