@@ -14,6 +14,7 @@ AHEAD_MS = 200
 RATE, WINDOW_S, CLIENTS = 1000, 0.8, 5
 
 
+@pytest.mark.long
 def test_a_clock_that_is_ahead_does_not_move_a_figure(cluster: RunningCluster, tmp_path: Path) -> None:
     dask_processes.skip_without_time_namespaces()
     script = str(dask_processes.IN_TIME_NAMESPACE)

@@ -142,7 +142,8 @@ def test_a_ping_ends_an_idle_connection(version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("processes", "unanswered"), [(4, 0), (3, 1), pytest.param(1, 3, marks=pytest.mark.long)]
+    ("processes", "unanswered"),
+    [(4, 0), *(pytest.param(*each, marks=pytest.mark.long) for each in ((3, 1), (1, 3)))],
 )
 def test_idle_connections_hold_the_processes_that_others_wait_for(processes: int, unanswered: int) -> None:
     kind = {"": BackendKind("php-fpm", ("fastcgi",), "", processes=processes)}
