@@ -11,7 +11,7 @@ export PYTHONNOUSERSITE := 1
 # Each role is a process: without bytecode on disk every one of them compiles all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help bench incident check test test-long test-all perf false-alarms idle-times attacks fuzz nginx-versions directives schema constraints clean
+.PHONY: help bench incident check test test-long test-all perf false-alarms idle-times attacks fuzz nginx-versions directives schema docs reference constraints clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -45,9 +45,9 @@ false-alarms: .venv/.dev  ## How often a comparison is wrong, by 200 runs of equ
 	    $(BIN)/python -m tests.perf.false_alarms measure $$kind --minutes $(or $(MINUTES),60) --root build/false-alarms; done
 	$(BIN)/python -m tests.perf.false_alarms count --root build/false-alarms
 
-idle-times: .venv/.perf  ## Measure after how much idle time real servers end connections: docs/idle-times.md (six minutes)
-	$(BIN)/python -m tests.perf.idle_times > docs/idle-times.new
-	mv docs/idle-times.new docs/idle-times.md
+idle-times: .venv/.perf  ## Measure after how much idle time real servers end connections: docs/reference/idle-times.md (six minutes)
+	$(BIN)/python -m tests.perf.idle_times > docs/reference/idle-times.new
+	mv docs/reference/idle-times.new docs/reference/idle-times.md
 
 attacks: .venv/.dev  ## Attack the proxy, and nginx beside it (QUICK=1, ATTACKS="crumbs idle-race ...")
 	$(BIN)/python -m tests.attacks $(if $(QUICK),--quick) $(ATTACKS)
@@ -65,9 +65,15 @@ directives: .venv/.dev .venv/.proxies  ## Measure anew which directives nginx ac
 schema: .venv/.dev  ## Write results/schema.json anew, from the types of a run
 	$(BIN)/python -m bench.runs.schema > results/schema.json
 
+docs: .venv/.dev  ## Build the documents as a site: build/docs/index.html
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs/site docs build/docs
+
+reference: .venv/.dev  ## Write anew what the documents take from the code
+	$(BIN)/python -m docs.site
+
 constraints:  ## Pin the newest releases anew; the oldest Python that we support chooses
 	rm -rf build/pins && python3.11 -m venv build/pins
-	build/pins/bin/pip install --quiet --only-binary :all: --editable '.[dev,push,channels,browser,http2,http3,cluster,proxies]'
+	build/pins/bin/pip install --quiet --only-binary :all: --editable '.[dev,push,channels,browser,http2,http3,cluster,docs,proxies]'
 	sed -n '/^#/p' constraints.txt > build/constraints.txt
 	build/pins/bin/pip freeze --all --exclude-editable | sed '/^pip==/d' >> build/constraints.txt
 	mv build/constraints.txt constraints.txt
@@ -77,9 +83,9 @@ clean:  ## Remove what was made, but no results
 	find . -name __pycache__ -type d -prune -exec rm -r {} +
 
 .venv/.run: EXTRAS :=
-.venv/.dev: EXTRAS := [dev,push,channels,browser,http2,http3,cluster]
+.venv/.dev: EXTRAS := [dev,push,channels,browser,http2,http3,cluster,docs]
 .venv/.proxies: EXTRAS := [proxies]
-.venv/.perf: EXTRAS := [dev,push,channels,browser,http2,http3,cluster,proxies]
+.venv/.perf: EXTRAS := [dev,push,channels,browser,http2,http3,cluster,docs,proxies]
 .venv/.%: pyproject.toml constraints.txt | $(BIN)/pip
 	$(BIN)/pip install --quiet --only-binary :all: --constraint constraints.txt --editable '.$(EXTRAS)'
 	@touch $@

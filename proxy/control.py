@@ -1,4 +1,4 @@
-"""Commands in and events out, one JSON object a line (docs/pipes.md), whatever the commands are."""
+"""Commands in and events out, one JSON object a line (docs/reference/pipes.md), whatever the commands are."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The counters of the proxy, named as in docs/pipes.md, and their sum over workers."""
+"""The counters of the proxy, named as in docs/reference/pipes.md, and their sum over workers."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field

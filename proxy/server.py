@@ -32,7 +32,7 @@ def run(settings: Settings, sock: socket.socket, emit: Emit, commands: int | Non
     """Serve the clients of `sock` until stopped.
 
     Args:
-        emit: writes the worker's events (docs/pipes.md).
+        emit: writes the worker's events (docs/reference/pipes.md).
         commands: a descriptor to read commands from, or None; its end ends the worker at once.
     """
     with asyncio.Runner(loop_factory=loop_module(settings.loop).new_event_loop) as runner:

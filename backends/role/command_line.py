@@ -1,6 +1,7 @@
 """The command line and the life of a server that runs in one process: `python -m backends.scenarios...`.
 
-Each accepts `--control --listen HOST:PORT` besides flags of its own, and talks over pipes (docs/pipes.md).
+Each accepts `--control --listen HOST:PORT` besides flags of its own, and talks over pipes
+(docs/reference/pipes.md).
 """
 
 import argparse

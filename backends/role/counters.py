@@ -15,7 +15,7 @@ class Errors:
 
 @dataclass(slots=True)
 class Counters:
-    """What one worker did so far; the keys are those of docs/pipes.md."""
+    """What one worker did so far; the keys are those of docs/reference/pipes.md."""
 
     accepted: int = 0
     requests: int = 0

@@ -1,4 +1,4 @@
-"""A role's pipes: commands in, events out, one JSON object a line (docs/pipes.md)."""
+"""A role's pipes: commands in, events out, one JSON object a line (docs/reference/pipes.md)."""
 
 import asyncio
 import json

@@ -254,7 +254,7 @@ def common_window(
 
 
 def _event(second: Second) -> dict[str, Any]:
-    """Return a second as the event of a load worker (docs/pipes.md)."""
+    """Return a second as the event of a load worker (docs/reference/pipes.md)."""
     values = {each.name: getattr(second, each.name) for each in dataclasses.fields(Second)}
     return values | {name: list(values[name].items()) for name in _HISTOGRAMS} | {"statuses": {}}
 

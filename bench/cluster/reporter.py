@@ -23,7 +23,7 @@ class PartCounts:
     version: str
     port_range: tuple[int, int]
     served: dict[str, Any] | None = None
-    """The `count` event of a backend of ours (docs/pipes.md)."""
+    """The `count` event of a backend of ours (docs/reference/pipes.md)."""
     subject: SubjectCounts | None = None
 
 

@@ -33,7 +33,7 @@ class Server:
         return self.addresses[0]
 
     def count(self) -> Event:
-        """Return what it counted so far (docs/pipes.md)."""
+        """Return what it counted so far (docs/reference/pipes.md)."""
         self.process.send({"command": "count"})
         return self.process.wait_event("count", COUNT_TIMEOUT_S)
 

@@ -93,8 +93,8 @@ class Testbed:
     ) -> Server:
         """Start `python -m MODULE` as a server on the backend's host and wait until it listens.
 
-        The module takes `--control --listen HOST:PORT` and talks over its pipes as docs/pipes.md says.
-        `listen` is where; by default at the next free address of the host.
+        The module takes `--control --listen HOST:PORT` and talks over its pipes as docs/reference/pipes.md
+        says. `listen` is where; by default at the next free address of the host.
         """
         host = self.place.hosts["backend"]
         python, env = _interpreter(host, environment)

@@ -1,4 +1,4 @@
-"""A role's process: how it is started, commanded (docs/pipes.md), read and stopped.
+"""A role's process: how it is started, commanded (docs/reference/pipes.md), read and stopped.
 
 Two threads a process read its output; nothing here knows what the events mean.
 """

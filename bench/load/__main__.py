@@ -1,4 +1,4 @@
-"""Run a load worker that communicates over its standard streams (docs/pipes.md).
+"""Run a load worker that communicates over its standard streams (docs/reference/pipes.md).
 
 With `--target URL` the same worker runs without a harness and prints one JSON line at the end; `make perf`
 compares it with wrk. Nothing is imported that a worker would not import.

@@ -1,7 +1,7 @@
 """Runs wrk, hey, ab or h2load once, and measures its time and CPU.
 
-`python -m bench.load.external` is the same as a role (docs/pipes.md), so that it can run on the clients'
-host. tools.py knows the tools' arguments and reports.
+`python -m bench.load.external` is the same as a role (docs/reference/pipes.md), so that it can run on the
+clients' host. tools.py knows the tools' arguments and reports.
 """
 
 import dataclasses

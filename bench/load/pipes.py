@@ -1,4 +1,4 @@
-"""The pipes between the harness and its clients: a JSON object per line (docs/pipes.md)."""
+"""The pipes between the harness and its clients: a JSON object per line (docs/reference/pipes.md)."""
 
 import json
 import os

@@ -1,8 +1,8 @@
 """Waits until sockets are ready: epoll on Linux, poll elsewhere.
 
 Not an asyncio loop: each request would cost a few per cent more, and its import as much as some thousand of
-them (docs/pipes.md has the figures). Its timers have a resolution of a millisecond, while an open loop needs
-some tens of microseconds.
+them (docs/reference/pipes.md has the figures). Its timers have a resolution of a millisecond, while an open
+loop needs some tens of microseconds.
 """
 
 import resource

@@ -1,6 +1,6 @@
 """One load worker: runs its clients through warm-up, window and drain, and reports each second.
 
-It produces the events of docs/pipes.md as dictionaries; `emit` writes them.
+It produces the events of docs/reference/pipes.md as dictionaries; `emit` writes them.
 """
 
 import gc

@@ -147,7 +147,7 @@ class SubjectCounts:
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> "SubjectCounts":
-        """Return the counts in our proxy's `count` or `done` event (docs/pipes.md)."""
+        """Return the counts in our proxy's `count` or `done` event (docs/reference/pipes.md)."""
         return cls(
             opened=event["opened"],
             accepted=event["accepted"],

@@ -1,4 +1,4 @@
-"""Measure the idle times of servers as they come, and print docs/idle-times.md.
+"""Measure the idle times of servers as they come, and print docs/reference/idle-times.md.
 
     make idle-times
 

@@ -1,4 +1,4 @@
-"""The life of a scenario's client process over its pipes: job, ready, go, done (docs/pipes.md)."""
+"""The life of a scenario's client process over its pipes: job, ready, go, done (docs/reference/pipes.md)."""
 
 import asyncio
 import dataclasses

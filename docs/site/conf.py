@@ -1,0 +1,41 @@
+"""How Sphinx builds the documents: `make docs`. It reads `docs/` as it is, and nothing from the network."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from docs.site import pages
+
+# Sphinx, MyST and Furo, of what builds a site from Markdown: Sphinx has been released steadily since 2008 and
+# tells broken links and anchors by itself, MyST reads Markdown as GitHub shows it, and all are pure Python.
+# MkDocs has had no release since 2024, Material for MkDocs is in maintenance, and Zensical, which its authors
+# write instead, is at 0.1.
+project = "bench"
+author = "The bench maintainers"
+extensions = ["myst_parser"]
+exclude_patterns = ["site"]
+myst_heading_anchors = 4
+nitpicky = True
+highlight_language = "text"
+
+html_theme = "furo"
+html_title = "bench"
+html_copy_source = False
+html_show_sphinx = False
+html_show_copyright = False
+templates_path: list[str] = []
+
+
+def setup(app: Sphinx) -> None:
+    """Put the side bar below the index, where GitHub would show its source."""
+    app.connect("source-read", _add_toctrees)
+
+
+def _add_toctrees(_: Sphinx, name: str, source: list[str]) -> None:
+    if name == "index":
+        source[0] += pages.format_toctrees()

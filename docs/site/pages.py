@@ -1,0 +1,101 @@
+"""The pages of the documents: which there are, their titles, and the order in which they are listed.
+
+A folder is a section, and a Markdown file in it a page. What `ORDER` does not name comes last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+DOCS = Path(__file__).parents[1]
+ROOT = DOCS.parent
+SECTIONS = {
+    "how-to": "How-to",
+    "concepts": "Concepts",
+    "reference": "Reference",
+    "development": "Development",
+}
+ORDER = {
+    "how-to": (
+        "diagnose-time-wait",
+        "check-a-configuration",
+        "choose-the-pool-size",
+        "find-an-idle-timeout",
+        "compare-two-proxies",
+        "gate-a-change",
+        "upgrade-nginx",
+        "run-on-several-machines",
+        "teach-it",
+    ),
+    "concepts": (
+        "time-wait",
+        "half-range-cliff",
+        "loopback",
+        "http-keep-alive",
+        "idle-timeout-race",
+        "witnesses",
+        "open-and-closed-loop",
+        "statistics",
+        "vocabulary",
+    ),
+    "reference": ("commands", "plan", "result-format", "rules", "scenarios", "exit-codes", "pipes"),
+    "development": ("map", "add-a-rule", "add-a-subject", "add-a-scenario"),
+}
+"""The pages of each section that have a place, and pages to come: those that stand in no folder yet."""
+_LIST = re.compile(r"(<!-- pages -->\n).*?(<!-- /pages -->)", flags=re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: its path below `docs/`, such as `how-to/teach-it.md`, and its first heading."""
+
+    path: str
+    title: str
+
+    @property
+    def name(self) -> str:
+        """The path without its suffix, as Sphinx calls a document."""
+        return self.path.removesuffix(".md")
+
+
+def find_pages(section: str) -> list[Page]:
+    """Return the pages of a section in their order."""
+    order = ORDER[section]
+    files = sorted(
+        (DOCS / section).glob("*.md"),
+        key=lambda file: (order.index(file.stem) if file.stem in order else len(order), file.stem),
+    )
+    return [Page(f"{section}/{file.name}", read_title(file.read_text(encoding="utf-8"))) for file in files]
+
+
+def read_title(text: str) -> str:
+    """Return the first heading of a Markdown text; a page without one is an error."""
+    found = re.search(r"^# (.+)$", text, flags=re.MULTILINE)
+    if found is None:
+        raise ValueError("a page begins with a heading: # Title")
+    return found[1]
+
+
+def list_pages(index: str) -> str:
+    """Return the text of `docs/index.md` with the list of all pages between its two marks."""
+    return _LIST.sub(lambda found: found[1] + "".join(_sections()) + found[2], index)
+
+
+def _sections() -> Iterator[str]:
+    for section, caption in SECTIONS.items():
+        if pages := find_pages(section):
+            yield f"\n## {caption}\n\n"
+            yield from (f"- [{page.title}]({page.path})\n" for page in pages)
+    yield "\n"
+
+
+def format_toctrees() -> str:
+    """Return what Sphinx makes the side bar of: a toctree for each section, below the text of the index."""
+    return "".join(
+        "\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *names, "```", ""])
+        for section, caption in SECTIONS.items()
+        if (names := [page.name for page in find_pages(section)])
+    )
