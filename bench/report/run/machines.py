@@ -147,7 +147,8 @@ def _sample(run: RunRecord[Any], name: str, figure: MachineFigure) -> Sample:
 
 def _show(sample: Sample, unit: str) -> str:
     if sample.median is not None:
-        return format_number(sample.median, unit)
+        told = format_number(sample.median, unit)
+        return told.removeprefix("-") if not told.strip("-0.") else told  # no clock is 0 ms behind
     return "-" if sample.standing is Standing.MISSING else sample.standing.value
 
 

@@ -100,6 +100,15 @@ def test_a_machine_that_was_lost_in_every_trial_of_a_mode_has_no_figures_there(t
     assert [row[-1] for row in places.rows] == ["-", "in trial 1", "-", "-"]
 
 
+def test_a_clock_that_is_hardly_behind_has_no_sign(tmp_path: Path) -> None:
+    run = read.read(write(tmp_path, {"keepalive": KEEPALIVE}, Fleet(1, 1, 1), trials=1))
+    (trial,) = run.trials
+    offsets = {"client-1": -0.004, "proxy-1": -0.006, "backend-1": 0.0}
+    seen = tuple(replace(each, clock_offset_ms=offsets[each.name]) for each in trial.machines)
+    places = machines.build_places(replace(run, trials=(replace(trial, machines=seen),)))
+    assert [row[2] for row in places.rows] == ["0.00", "-0.01", "0.00"]
+
+
 def test_a_loss_that_no_warning_of_the_trial_names_is_told(tmp_path: Path) -> None:
     run = read.read(write(tmp_path, {"keepalive": KEEPALIVE}, Fleet(2, 1, 1, lost={"client-2": 1}), trials=1))
     assert machines.list_losses(run) == []
