@@ -39,6 +39,8 @@ _END_TIMEOUT_S = 10.0
 _ALIVE_S = 5
 """How often ssh asks whether the other side is there; three times without an answer end a connection."""
 _TAIL_LINES = 20
+_INFORMATION = " - INFO - "
+"""In a line of Dask's log of things that are as they should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +166,8 @@ class SshWorker(Worker):
         """Return how the worker ended by itself; None while it runs."""
         if self._reading is None or not self._reading.done():
             return None
-        return (
-            f"{self.name} ({self.address}): ended; stderr: {self._stderr[-1] if self._stderr else 'nothing'}"
-        )
+        said = next((line for line in reversed(self._stderr) if _INFORMATION not in line), "")
+        return f"{self.name} ({self.address}): ended{'; stderr: ' if said else ''}{said}"
 
     async def close(self) -> None:
         """End the worker and the connections to its machine; it warns where that cannot be reached."""

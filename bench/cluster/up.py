@@ -19,8 +19,7 @@ _LOOK_S = 0.5
 """How long the end of a process may go unnoticed."""
 EXTRA = "keepalive-bench[cluster]"
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""The signals that end a cluster."""
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,11 @@ class LocalRequest:
     worker: WorkerOptions
     output: Path
     has_tls: bool = True
+
+
+def ending_signals() -> list[signal.Signals]:
+    """Return the signals that end a cluster: not those that who started us has ignored, as nohup does."""
+    return [each for each in _ENDING if signal.getsignal(each) is not signal.SIG_IGN]
 
 
 def check_packages(*names: str) -> None:
@@ -99,7 +103,7 @@ def _hold(cluster: LocalCluster, warn: Callable[[str], None]) -> None:
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Raise KeyboardInterrupt at SIGTERM and SIGHUP too."""
-    before = {each: signal.signal(each, signal.default_int_handler) for each in ENDING}
+    before = {each: signal.signal(each, signal.default_int_handler) for each in ending_signals()}
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.cluster import certificates, cluster_file, interfaces
 from bench.cluster.cluster_file import Claim
 from bench.cluster.hosts_file import SshHost
-from bench.cluster.up import ENDING, Report, check_packages, describe
+from bench.cluster.up import Report, check_packages, describe, ending_signals
 from bench.errors import LabError, PlanError
 from bench.lab import supervisor
 
@@ -94,7 +94,7 @@ class _Life:
 
         task = asyncio.current_task()
         assert task is not None
-        for each in ENDING:
+        for each in ending_signals():
             asyncio.get_running_loop().add_signal_handler(each, self._end, task)
         try:
             async with ssh.cluster(self.request.hosts, self.options, self.folder) as cluster:

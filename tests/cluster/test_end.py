@@ -91,4 +91,4 @@ def test_a_kill_leaves_nothing(user: dict[str, Any]) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_an_end_at_any_step_leaves_nothing(user: dict[str, Any]) -> None:
-    _end(user, "ready:15 1:9 2:9 3:9 4:9 5:9 ready:9 2:2 3:15 4:15 4:1 5:2 ready:1 ready:2 " * 3)
+    _end(user, "ready:15 1:9 2:9 3:9 4:9 5:9 ready:9 2:2 3:15 4:15 4:1 5:2 ready:1 ready:2 " * 2)

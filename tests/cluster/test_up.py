@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.cluster import up
 from tests import bench_process
 from tests.cluster import clusters
 from tests.cluster.clusters import RunningCluster
@@ -149,25 +150,25 @@ def test_it_goes_on_without_a_worker_and_ends_without_its_scheduler(tmp_path: Pa
     clusters.need()
     path = tmp_path / "cluster.json"
     flags = ("--local", "2", "--resources", "proxy=2", "--threads", "5", "--no-tls", "-o", str(path))
-    with bench_process.started("cluster", "up", *flags) as up:
-        assert up.stdout is not None
-        assert up.stderr is not None
-        assert up.stdout.readline() == f"{path}\n"
-        assert up.stderr.readline() == (
+    with bench_process.started("cluster", "up", *flags) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == f"{path}\n"
+        assert process.stderr.readline() == (
             "warning: without TLS: whoever reaches the scheduler can run code on every machine of the"
             " cluster, as the user who started it there\n"
         )
-        running = RunningCluster(path, up)
+        running = RunningCluster(path, process)
         (_, killed), (_, other) = running.run(NAMES)
         os.kill(killed, signal.SIGKILL)
-        assert next(line for line in up.stderr if "ended" in line) == (
+        assert next(line for line in process.stderr if "ended" in line) == (
             "host-1: ended (killed by SIGKILL); 1 of 2 workers are left\n"
         )
         assert running.run(NAMES) == [["host-2", other]]
         assert running.run(OFFERS) == ["tcp://10.88.0.1:8786", None, [{"proxy": 2.0}, 5]]
         os.kill(running.run("print(json.dumps(file.namespaces.pid))"), signal.SIGKILL)
-        assert up.wait(60) == 3
-        assert up.stderr.read().splitlines()[-1] == "bench: scheduler: ended (killed by SIGKILL)"
+        assert process.wait(60) == 3
+        assert process.stderr.read().splitlines()[-1] == "bench: scheduler: ended (killed by SIGKILL)"
     assert not path.exists()
 
 
@@ -245,3 +246,12 @@ def test_a_file_whose_cluster_runs(cluster: RunningCluster) -> None:
         " another file with -o",
     )
     assert cluster.path.read_text() == before
+
+
+def test_a_signal_that_is_ignored_ends_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in up.ending_signals()
+        assert signal.SIGTERM in up.ending_signals()
+    finally:
+        signal.signal(signal.SIGHUP, before)
