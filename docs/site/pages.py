@@ -28,6 +28,7 @@ ORDER = {
         "gate-a-change",
         "upgrade-nginx",
         "run-on-several-machines",
+        "run-on-kubernetes-or-slurm",
         "teach-it",
     ),
     "concepts": (

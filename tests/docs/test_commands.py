@@ -21,10 +21,16 @@ PAGES = {
 }
 SHORT = [page for page in PAGES if not page.startswith("reference/")]
 HOW_TO = [page for page in PAGES if page.startswith("how-to/")]
-OTHER_PROGRAMS = ("reference/idle-times.md", "reference/pipes.md")
-"""Pages that name options of servers, and of the processes that `bench` starts."""
+OTHER_PROGRAMS = (
+    "how-to/run-on-kubernetes-or-slurm.md",
+    "how-to/run-on-several-machines.md",
+    "reference/idle-times.md",
+    "reference/pipes.md",
+)
+"""Pages that name options of servers, of Dask, and of the processes that `bench` starts."""
 MOST_WORDS = 900
 """A page is read by somebody whose host has a problem; what is looked up may be longer."""
+MOST_WORDS_OF_A_SENTENCE = 30
 
 
 def commands(text: str) -> list[str]:
@@ -95,6 +101,14 @@ def test_a_how_to_shows_commands(page: str) -> None:
 @pytest.mark.parametrize("page", SHORT)
 def test_a_page_is_short(page: str) -> None:
     assert len(PAGES[page].split()) <= MOST_WORDS
+
+
+@pytest.mark.parametrize("page", HOW_TO)
+def test_a_how_to_has_no_long_sentence(page: str) -> None:
+    prose = re.sub(r"^```.*?^```", "", PAGES[page], flags=re.DOTALL | re.MULTILINE)
+    blocks = re.split(r"\n\s*\n|^- |\|", prose, flags=re.MULTILINE)
+    sentences = [sentence for block in blocks for sentence in re.split(r"(?<=[.!?:;])\s+", block)]
+    assert [each for each in sentences if len(each.split()) > MOST_WORDS_OF_A_SENTENCE] == []
 
 
 @pytest.mark.parametrize("page", ["README.md", *sorted(set(PAGES) - set(OTHER_PROGRAMS))])
