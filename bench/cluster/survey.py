@@ -22,7 +22,9 @@ from bench.cluster.worker import WorkerDescription, describe_worker
 from bench.doctor.facts import MachineFacts, read_facts
 from bench.errors import LabError
 
-_AT_ONCE = 4
+_EXAMINED_AT_ONCE = 8
+"""Workers that read their machines at the same time: a second of CPU time each, and they may share one."""
+_TRIED_AT_ONCE = 4
 """Workers that try their paths at the same time: each more delays the others where they share a machine."""
 
 
@@ -82,7 +84,9 @@ def _examine(cluster: DaskCluster, data_interface: str | None) -> list[SurveyedM
     codes = identify_workers(cluster)
     machines = [SurveyedMachine(worker, *codes[worker.name]) for worker in cluster.workers]
     usable = [machine.worker.address for machine in machines if not machine.problem]
-    found = cluster.try_each(usable, examine_worker) if usable else {}
+    found: dict[str, Any] = {}
+    for first in range(0, len(usable), _EXAMINED_AT_ONCE):
+        found |= cluster.try_each(usable[first : first + _EXAMINED_AT_ONCE], examine_worker)
     return [_with_examination(each, found.get(each.worker.address), data_interface) for each in machines]
 
 
@@ -117,7 +121,7 @@ def _try_paths(cluster: DaskCluster, machines: Sequence[SurveyedMachine]) -> lis
             return replace(machine, paths=tuple(found))
 
         known = [replace(each, problem=refused.get(each.name, each.problem)) for each in machines]
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="survey") as pool:
+        with ThreadPoolExecutor(_TRIED_AT_ONCE, thread_name_prefix="survey") as pool:
             return list(pool.map(try_from, known))
 
 
