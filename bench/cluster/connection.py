@@ -57,10 +57,14 @@ class DaskCluster:
         self.client = client
         """A `distributed.Client`."""
         self.scheduler = scheduler
-        self.workers: tuple[WorkerFacts, ...] = tuple(
-            sorted(_workers(client.scheduler_info(n_workers=-1)), key=lambda each: each.name)
-        )
+        self.workers: tuple[WorkerFacts, ...] = ()
+        self.read_workers()
         self._unreachable: set[str] = set()
+
+    def read_workers(self) -> None:
+        """Read anew which workers there are."""
+        info = self.client.scheduler_info(n_workers=-1)
+        self.workers = tuple(sorted(_workers(info), key=lambda each: each.name))
 
     def give_up(self, address: str | None = None) -> None:
         """Try no more to reach a worker, or without an address any of them: whatever is begun there fails."""

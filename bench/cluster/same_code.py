@@ -16,8 +16,13 @@ def check(cluster: DaskCluster) -> None:
     """Raise LabError where the scheduler or a worker runs other code than this process."""
     if problem := _scheduler_problem(cluster, identify()):
         raise LabError(f"cluster: the scheduler {cluster.scheduler} {problem}")
-    for name, (_, problem) in identify_workers(cluster).items():
-        if problem:
+    found = identify_workers(cluster)
+    if any(problem for _, problem in found.values()):
+        # One that was lost a moment ago may have been in the scheduler's list.
+        cluster.read_workers()
+    names = {worker.name for worker in cluster.workers}
+    for name, (_, problem) in found.items():
+        if problem and name in names:
             raise LabError(f"cluster: the worker {name} {problem}")
 
 

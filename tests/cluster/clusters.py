@@ -143,3 +143,15 @@ def started(folder: Path, *arguments: str, **environment: str) -> Iterator[Runni
         up.terminate()
         assert up.wait(60) == 0, up.stderr.read()
     assert not path.exists()
+
+
+@contextmanager
+def losing(folder: Path, *arguments: str, **environment: str) -> Iterator[RunningCluster]:
+    """Do the same for a cluster that loses its scheduler, and so ends by itself."""
+    path = folder / "cluster.json"
+    with bench_process.started("cluster", "up", *arguments, "-o", path, **environment) as up:
+        assert up.stdout is not None
+        assert up.stdout.readline() == f"{path}\n"
+        yield RunningCluster(path, up)
+        assert up.wait(60) == 3
+    assert not path.exists()

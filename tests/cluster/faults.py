@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from tests.cluster.clusters import RunningCluster
+from bench.cluster import cluster_file
+from tests.cluster.clusters import ROOT, RunningCluster
 
+_WATCHED = (sys.executable, "-m", "tests.cluster.watched_bench")
+_LOAD = ("--warmup", "0.5", "--duration", "30", "--connections", "16", "--trials", "1")
+_MODULES = {"backend": "backends", "proxy": "proxy", "client": "bench.load"}
 _PIDS = """
 def pid(dask_worker):
     import os
@@ -21,7 +33,7 @@ with connect() as client:
     print(json.dumps(dict(client.run(pid).values())))
 """
 _SET_LINK = """
-import ctypes, os
+import os
 from bench.lab import syscalls
 from pyroute2 import IPRoute
 pid, interface, state = sys.argv[1:]
@@ -40,13 +52,9 @@ def worker_pids(cluster: RunningCluster) -> dict[str, int]:
 
 def scheduler_pid(cluster: RunningCluster) -> int:
     """Return the process of the scheduler."""
-    found: int = cluster.run("print(json.dumps(file.namespaces.pid))")
-    return found
-
-
-def kill(pid: int) -> None:
-    """End a process at once, as if its machine lost its power."""
-    os.kill(pid, signal.SIGKILL)
+    namespaces = cluster_file.read(cluster.path).namespaces
+    assert namespaces is not None
+    return namespaces.pid
 
 
 def set_link(cluster: RunningCluster, pid: int, interface: str, state: str) -> None:
@@ -54,22 +62,83 @@ def set_link(cluster: RunningCluster, pid: int, interface: str, state: str) -> N
     cluster.run(_SET_LINK, str(pid), interface, state)
 
 
-def descendants(pid: int) -> list[str]:
-    """Return the command lines of what the process started, and what that started."""
-    lines = []
+def role_processes(pid: int) -> dict[str, int]:
+    """Return how many processes of each role there are among the descendants of a process."""
+    found: dict[str, int] = {}
     for each in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile, or not reaped yet
-            lines.append(" ".join(each.cmdline()))
-    return lines
+            line = " ".join(each.cmdline())
+            for role, module in _MODULES.items():
+                if f"-m {module} " in f"{line} ":
+                    found[role] = found.get(role, 0) + 1
+    return found
 
 
-def roles(cluster: RunningCluster) -> Iterator[str]:
-    """Yield the command lines of the roles that run on the cluster."""
-    for line in descendants(cluster.up.pid):
-        if any(f"-m {module}" in line for module in ("backends", "proxy", "bench.load")):
-            yield line
+def worker_with(role: str, pids: dict[str, int]) -> int:
+    """Return the process of a worker that has a role right now."""
+    return next(pid for pid in pids.values() if psutil.pid_exists(pid) and role in role_processes(pid))
 
 
-def scratch(folder: Path) -> list[str]:
-    """Return what is in a folder that was the TMPDIR of a cluster."""
-    return sorted(each.name for each in folder.iterdir())
+def wait_until_gone(cluster: RunningCluster, since_s: float) -> float:
+    """Return how long after `since_s` no role of the cluster ran any more; at most some seconds more."""
+    while psutil.pid_exists(cluster.up.pid) and role_processes(cluster.up.pid):
+        if time.monotonic() - since_s > 30:
+            break
+        time.sleep(0.1)
+    return time.monotonic() - since_s
+
+
+@dataclass(slots=True)
+class LossyRun:
+    """A `bench run` during which something is lost."""
+
+    process: subprocess.Popen[str]
+    began_s: float = 0.0
+    """When its load began."""
+    said: str = ""
+    """What it said on stderr, but for its phases."""
+
+    def wait_for_load(self) -> None:
+        """Wait until the load begins."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if line.startswith("phase warm-up"):
+                self.began_s = int(line.split()[2]) / 1e9
+                return
+            self.said += "" if line.startswith("phase") else line
+        raise AssertionError(self.said)
+
+    def finish(self) -> dict[str, Any]:
+        """Wait for its end and return its trial."""
+        out, err = self.process.communicate(timeout=60)
+        self.said += "".join(line for line in err.splitlines(True) if not line.startswith("phase"))
+        answer = json.loads(out)
+        (trial,) = answer["trials"]
+        return {**trial, "directory": answer["directory"]}
+
+
+@contextmanager
+def lossy_run(cluster: RunningCluster, root: Path, *flags: str) -> Iterator[LossyRun]:
+    """Start a run of half a minute with two clients; it is killed at the end of the block."""
+    where = ("--lab", "cluster", "--scheduler", str(cluster.path), "--data-interface", "data")
+    argv = [*_WATCHED, "run", "--json", "-o", str(root), *where, *_LOAD, "--clients", "2", *flags]
+    argv += ["--subject", "asyncio", "--mode", "keepalive"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(argv, cwd=ROOT, env=env, **pipes) as process:
+        try:
+            yield LossyRun(process)
+        finally:
+            process.kill()
+
+
+def last_second(directory: str) -> float:
+    """Return the end of the last tenth of a second that the clients' responses are recorded of."""
+    with (Path(directory) / "timeline.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["host"] == "client" and row["requests"]]
+    return max(float(row["t_s"]) for row in rows)
+
+
+def kill(pid: int) -> None:
+    """End a process at once, as if its machine lost its power."""
+    os.kill(pid, signal.SIGKILL)

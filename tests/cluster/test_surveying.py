@@ -38,6 +38,9 @@ class InProcess(DaskCluster):
     ) -> dict[str, Any]:
         return {address: self._answer(address, function, args) for address in addresses}
 
+    def read_workers(self) -> None:
+        pass
+
     def begin_on_scheduler(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         done: Future[Any] = Future()
         done.set_result(function(*args))
