@@ -76,13 +76,15 @@ class NetworkPath:
 class _Port:
     """A port that answers with a token. States: open, closed."""
 
-    def __init__(self, address: str, token: bytes) -> None:
-        """Listen on a free port of `address`; OSError where that is not possible."""
+    def __init__(self, address: str, token: bytes, number: int) -> None:
+        """Listen on the port `number` of `address`, 0: a free one; OSError where that is not possible."""
         self._token = token
         self._answering: set[asyncio.Task[None]] = set()
         with ExitStack() as undo:
             self._listener = undo.enter_context(socket.socket(_family(address)))
-            self._listener.bind((address, 0))
+            if number:
+                self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._listener.bind((address, number))
             self._listener.listen()
             self._listener.setblocking(False)
             self._opened = undo.pop_all()
@@ -125,10 +127,10 @@ class _Port:
 _ports: dict[bytes, _Port] = {}
 
 
-async def open_port(address: str, token: bytes) -> int | str:
-    """Answer peers on a free port of `address`; return the port, or why there is none."""
+async def open_port(address: str, token: bytes, number: int = 0) -> int | str:
+    """Answer peers on a port of `address`, 0: a free one; return the port, or why there is none."""
     try:
-        port = _ports[token] = _Port(address, token)
+        port = _ports[token] = _Port(address, token, number)
     except OSError as error:
         return error.strerror or str(error)
     asyncio.get_running_loop().call_later(_LIFETIME_S, lambda: asyncio.ensure_future(close_port(token)))

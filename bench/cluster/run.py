@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from bench.cluster import placement, same_code, worker
+from bench.cluster import placement, preparation, same_code, worker
 from bench.cluster.connection import connect
 from bench.cluster.lease import Lease
 from bench.cluster.trial import Machines, perform_trial
@@ -33,6 +33,8 @@ def perform(plan: Plan, root: Path, progress: Progress, stopping: Stopping | Non
             Lease(cluster) as lease,
             placement.hold(cluster, plan, lease, topic, reports) as places,
         ):
+            for line in preparation.prepare(cluster, plan, places):
+                progress.note(f"warning: {line}")
             machines = Machines(cluster, places, lease, reports)
 
             def trial(planned: Plan, number: int, mode: Mode) -> Outcome[Trial]:

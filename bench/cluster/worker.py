@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from bench.cluster.interface import Interface
+from bench.cluster.data_interface import DataInterface
 from bench.cluster.part import Part, PartRequest
 from bench.cluster.reporter import PartReport
 from bench.errors import LabError
@@ -83,7 +83,7 @@ class _Place:
         self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"role {key}")
         self.part: Part | None = None
         self._key, self._topic, self._dask_worker = key, topic, dask_worker
-        self._interface: Interface | None = None
+        self._interface: DataInterface | None = None
         self._renewed_s = time.monotonic()
         self._is_released = threading.Event()
         self.is_over = threading.Event()
@@ -117,7 +117,7 @@ class _Place:
         if self._is_released.is_set():
             raise _given_up(self._key)
         if self._interface is None:
-            self._interface = Interface(request.address)
+            self._interface = DataInterface(request.address)
         self.part = Part(request, self.report)
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ def needed(plan: Plan) -> dict[str, int]:
 
     A worker of the proxy or the backend may get every connection: the kernel deals them out by a hash.
     """
-    clients = math.ceil(plan.load.connections / plan.load.workers)
+    clients = math.ceil(plan.load.connections / (plan.load.workers * plan.cluster.clients))
     if plan.subject.target is not None:
         return {"client": clients + SPARE_FDS}
     every = plan.concurrency
@@ -43,11 +43,14 @@ def lack(role: str, most: int, hard_limit: int | None = None) -> str | None:
     )
 
 
-def allow(plan: Plan) -> None:
-    """Raise the soft limit to what `plan` needs; LabError where the hard limit is below that."""
+def allow(plan: Plan, role: str | None = None) -> None:
+    """Raise the soft limit to what `plan` needs; LabError where the hard limit is below that.
+
+    Without a `role` all of them run here.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    check(plan, hard)
-    raise_to(max(needed(plan).values()))
+    check(plan, hard, role)
+    raise_to(max(_here(plan, role).values(), default=0))
 
 
 def raise_to(most: int) -> int:
@@ -60,8 +63,12 @@ def raise_to(most: int) -> int:
     return wanted
 
 
-def check(plan: Plan, hard_limit: int) -> None:
-    """Raise LabError where a role would need more open files than the hard limit."""
-    role, most = max(needed(plan).items(), key=lambda item: item[1])
+def _here(plan: Plan, role: str | None) -> dict[str, int]:
+    return {each: most for each, most in needed(plan).items() if role in (None, each)}
+
+
+def check(plan: Plan, hard_limit: int, role: str | None = None) -> None:
+    """Raise LabError where a role, or any of them, would need more open files than the hard limit."""
+    role, most = max(_here(plan, role).items(), key=lambda item: item[1], default=("", 0))
     if (reason := lack(role, most, hard_limit)) is not None:
         raise LabError(f"load.connections = {plan.load.connections} {reason} or lower --connections")

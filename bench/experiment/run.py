@@ -101,12 +101,18 @@ def check(plan: Plan) -> None:
     """
     fd_limits.allow(plan)
     read_body(plan.load)
-    if plan.subject.target is None:
-        for mode in plan.modes:
-            setup, case = _proxy_setup(plan, mode), Case(mode.value, plan.subject)
-            setup.check(case, plan.hosts.proxy_addresses, plan.hosts.backend_addresses)
+    check_subject(plan)
     if plan.load.second_opinion is not None:
         external.check(plan.load.second_opinion)
+
+
+def check_subject(plan: Plan) -> None:
+    """Raise PlanError where the plan's subject is not on this machine, or cannot do what is requested."""
+    if plan.subject.target is not None or plan.cluster.proxy_at is not None:
+        return
+    for mode in plan.modes:
+        setup, case = _proxy_setup(plan, mode), Case(mode.value, plan.subject)
+        setup.check(case, plan.hosts.proxy_addresses, plan.backend_addresses)
 
 
 def perform_trial(plan: Plan, number: int, mode: Mode, lab_name: str, progress: Progress) -> Outcome[Trial]:

@@ -30,15 +30,21 @@ def skip_without_time_namespaces() -> None:
 
 
 @contextmanager
-def running(workers: Mapping[str, Sequence[str]], folder: Path) -> Iterator[Client]:
-    """Run a scheduler and a worker of each name, whose command line begins as its value says."""
+def running(
+    workers: Mapping[str, Sequence[str]], folder: Path, scheduler: Sequence[str] = ()
+) -> Iterator[Client]:
+    """Run a scheduler and a worker of each name, whose command line begins as its value says.
+
+    That of the scheduler begins with `scheduler`.
+    """
     needs.module("distributed")
     from distributed import Client  # noqa: PLC0415 - takes half a second
 
     file = folder / "scheduler.json"
     ours = ["--host", "127.0.0.1", "--no-dashboard"]
     with ExitStack() as ending:
-        ending.enter_context(_start("dask_scheduler", [*ours, "--port", "0", "--scheduler-file", str(file)]))
+        options = [*ours, "--port", "0", "--scheduler-file", str(file)]
+        ending.enter_context(_start("dask_scheduler", options, scheduler))
         for name, prefix in workers.items():
             options = ["--name", name, "--nthreads", "1", "--no-nanny", "--memory-limit", "0"]
             options += ["--local-directory", str(folder), "--scheduler-file", str(file)]

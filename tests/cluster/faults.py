@@ -32,15 +32,27 @@ def pid(dask_worker):
 with connect() as client:
     print(json.dumps(dict(client.run(pid).values())))
 """
-_SET_LINK = """
+_ON_HOST = """
 import os
 from bench.lab import syscalls
 from pyroute2 import IPRoute
-pid, interface, state = sys.argv[1:]
+pid, *given = sys.argv[1:]
 syscalls.setns(os.open(f"/proc/{pid}/ns/net", os.O_RDONLY), syscalls.CLONE_NEWNET)
 with IPRoute() as route:
-    route.link("set", index=route.link_lookup(ifname=interface)[0], state=state)
+    change(route, *given)
 print("null")
+"""
+_SET_LINK = """
+def change(route, interface, state):
+    route.link("set", index=route.link_lookup(ifname=interface)[0], state=state)
+"""
+_DROP = """
+def change(route, address):
+    route.route("add", dst=f"{address}/32", type="blackhole")
+"""
+_SET_PORTS = """
+def change(route, ports):
+    Path("/proc/sys/net/ipv4/ip_local_port_range").write_text(ports)
 """
 
 
@@ -59,7 +71,17 @@ def scheduler_pid(cluster: RunningCluster) -> int:
 
 def set_link(cluster: RunningCluster, pid: int, interface: str, state: str) -> None:
     """Set an interface of the host of a process up or down."""
-    cluster.run(_SET_LINK, str(pid), interface, state)
+    cluster.run(_SET_LINK + _ON_HOST, str(pid), interface, state)
+
+
+def drop(cluster: RunningCluster, pid: int, address: str) -> None:
+    """Drop whatever the host of a process sends to an address, as a firewall would."""
+    cluster.run(_DROP + _ON_HOST, str(pid), address)
+
+
+def set_ports(cluster: RunningCluster, pid: int, low: int, high: int) -> None:
+    """Set the range of ports of the host of a process."""
+    cluster.run(_SET_PORTS + _ON_HOST, str(pid), f"{low} {high}")
 
 
 def role_processes(pid: int) -> dict[str, int]:

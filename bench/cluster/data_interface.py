@@ -13,7 +13,7 @@ _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _IFREQ = struct.Struct("16sH22x")
 
 
-class Interface:
+class DataInterface:
     """The interface with an address, in the network namespace of the thread that opens it.
 
     States: open, closed.
