@@ -1,6 +1,7 @@
 """Whether the scheduler and the workers run this very code, told by name before anything starts."""
 
 import importlib.metadata
+import re
 from typing import Any
 
 from bench.cluster.connection import DaskCluster, WorkerLost, first_line
@@ -9,6 +10,8 @@ from bench.errors import LabError
 
 _DISTRIBUTION = "keepalive-bench"
 _TIMEOUT_S = 10.0
+_NO_BENCH = re.compile(r"No module named 'bench'|'bench' is not a package")
+_OTHER_BENCH = re.compile(r"No module named 'bench\.|Can't get attribute")
 _REMEDY = "install the same version on every machine"
 
 
@@ -40,14 +43,15 @@ def _judge(cluster: DaskCluster, address: str, here: Identity, answer: Any) -> t
     if isinstance(answer, Identity):
         difference = here.difference(answer)
         return answer, f"runs {difference}; {_REMEDY}" if difference else ""
-    if isinstance(answer, ImportError) and answer.name in (None, "bench"):
-        return None, f"has no bench ({first_line(answer)}); {_REMEDY}"
-    if not isinstance(answer, ImportError | AttributeError):
-        return None, f"cannot be used: {first_line(answer)}; its log says more"
+    reason = first_line(answer)  # Dask may tell an error of unpickling by its text alone
+    if _NO_BENCH.search(reason):
+        return None, f"has no bench ({reason}); {_REMEDY}"
+    if not (isinstance(answer, ImportError | AttributeError) or _OTHER_BENCH.search(reason)):
+        return None, f"cannot be used: {reason}; its log says more"
     # A version without that function: its package says which it is.
     (version,) = cluster.try_each([address], importlib.metadata.version, _DISTRIBUTION).values()
     known = f"bench {version}" if isinstance(version, str) else "another bench"
-    return None, f"runs {known}, and here it is {here.bench} ({first_line(answer)}); {_REMEDY}"
+    return None, f"runs {known}, and here it is {here.bench} ({reason}); {_REMEDY}"
 
 
 def _scheduler_problem(cluster: DaskCluster, here: Identity) -> str:
