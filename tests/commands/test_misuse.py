@@ -86,7 +86,7 @@ MISUSE = [
     # run: flags
     ("run --mode", "option '--mode' requires an argument"),
     ("run --mode long", "'long' is not one of 'short', 'keepalive', 'both'; `bench run --help`"),
-    ("run --lab cluster", "'cluster' is not one of"),
+    ("run --lab cluster", "--lab cluster needs --scheduler"),
     ("run --colour", "no such option '--colour'"),
     ("run --trials 0", "--trials 0 must be at least 1"),
     ("run --trials 1000000000000000000", "--trials 1000000000000000000 is more than 100,000; lower it"),
