@@ -34,7 +34,7 @@ class Cluster:
 _CHECKS: tuple[tuple[Callable[["Plan"], bool], str], ...] = (
     (
         lambda p: p.cluster.scheduler is not None,
-        "lab = 'cluster' needs cluster.scheduler (--scheduler): the address of Dask's scheduler, or the file"
+        "lab = 'cluster' needs cluster.scheduler: the address of Dask's scheduler, or the file"
         " that `bench cluster up` wrote",
     ),
     (
