@@ -1,7 +1,8 @@
 """What the machines of a run differ in, and those of several runs, role by role. Pure.
 
 Names and addresses are no conditions of a measurement, nor are load averages. Memory is left out too: two
-machines of one kind differ by a few MiB, and what the kernel makes of it stands in the sysctls.
+machines of one kind differ by a few MiB, and what the kernel makes of it stands in the sysctls. Nor is it a
+difference where a fact is known of one machine only.
 """
 
 from collections import Counter
@@ -16,7 +17,6 @@ _TABLES = ("sysctls", "limits", "versions")
 _LABELS = {"cpu_model": "processor", "commit": "commit of bench"}
 _PLURALS = {"client": "clients", "proxy": "proxies", "backend": "backends"}
 _ON_ONE = "one for all roles"
-_NONE = "none"
 _Fact = tuple[str, tuple[str, ...]]
 """A label, and its value in each run."""
 
@@ -87,7 +87,7 @@ def _label(key: str) -> str:
 def _turn(facts: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
     """Return the facts by label and machine, given by machine and label."""
     keys = dict.fromkeys(key for described in facts.values() for key in described)
-    return {key: {name: facts[name].get(key, _NONE) for name in facts} for key in keys}
+    return {key: {name: facts[name][key] for name in facts if key in facts[name]} for key in keys}
 
 
 def format_row(row: Mapping[str, str]) -> str:
@@ -117,7 +117,8 @@ def _differing(role: str, runs: Sequence[RunRecord[Any]]) -> Iterator[_Fact]:
     described = [_describe(run, role) for run in runs]
     keys = dict.fromkeys(key for facts in described for each in facts for key in each)
     for key in keys:
-        counts = [Counter(each.get(key, _NONE) for each in facts) for facts in described]
+        # What is not known of a machine is no difference: a namespace does not show every sysctl.
+        counts = [Counter(each[key] for each in facts if key in each) for facts in described]
         if len({_condense(each) for each in counts if each}) > 1:
             yield key, tuple(map(_show, counts))
 
@@ -139,5 +140,5 @@ def _condense(counts: Counter[str]) -> frozenset[tuple[str, float]]:
 
 def _show(counts: Counter[str]) -> str:
     if len(counts) < 2:
-        return next(iter(counts), _NONE)
+        return next(iter(counts), "-")
     return ", ".join(f"{value} on {count}" for value, count in sorted(counts.items()))

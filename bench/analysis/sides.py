@@ -34,7 +34,9 @@ _NOT_ASKED = frozenset(
 )
 """What two runs may differ in although the same thing was measured."""
 MACHINE_COUNTS = ("plan.cluster.clients", "plan.cluster.proxies", "plan.cluster.backends")
-"""What a plan says of the number of machines; of one for a single machine it means nothing."""
+"""What a plan says of the number of machines."""
+_OF_CLUSTERS = (*MACHINE_COUNTS, "plan.cluster.data_interface")
+"""What means nothing in a plan for one machine."""
 
 _KINDS = {"scenario": "case", "watch": "hop"}
 """What a case is called, by the kind of its run."""
@@ -171,7 +173,7 @@ def differences(sides: Sequence[AnySide]) -> dict[str, tuple[Any, ...]]:
         rows.pop("subject.version", None)
     are_clusters = [bool(side.run.machines) for side in sides]
     if any(are_clusters):
-        apart = ("machine.",) if all(are_clusters) else ("machine.", *MACHINE_COUNTS)
+        apart = ("machine.",) if all(are_clusters) else ("machine.", *_OF_CLUSTERS)
         rows = {key: row for key, row in rows.items() if not key.startswith(apart)}
     return {key: row for key, row in rows.items() if any(value != row[0] for value in row)}
 

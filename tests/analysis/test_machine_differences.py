@@ -42,6 +42,7 @@ PAIRS: dict[str, tuple[Fleet | None, Fleet | None, list[str]]] = {
     "the same": (Fleet(), Fleet(), []),
     "load, memory and a dirty checkout": (Fleet(), Fleet(unlike={"proxy-1": LOADED}), []),
     "one machine each": (None, None, []),
+    "a sysctl that one of them does not show": (ONE, Fleet(1, 1, 1, unlike={"proxy-1": {"sysctls": {}}}), []),
     "the number of clients": (
         Fleet(1, 1, 1),
         Fleet(4, 1, 1),
@@ -129,7 +130,9 @@ def test_the_numbers_of_machines_are_told_once() -> None:
 
 
 def test_sides_on_one_machine_and_on_several_are_named_after_the_lab() -> None:
-    runs = [make_run(None), make_run(Fleet(4, 2, 2), load={"workers": 1})]
+    fleet = make_run(Fleet(4, 2, 2), load={"workers": 1})
+    cluster = {**fleet.plan["cluster"], "data_interface": "data"}
+    runs = [make_run(None), replace(fleet, plan={**fleet.plan, "cluster": cluster})]
     picked = match([_select(run, str(number)) for number, run in enumerate(runs)])
     assert [side.name for side in picked[0]] == ["auto", "cluster"]
 
@@ -163,7 +166,7 @@ def _select(run: Run, spec: str) -> Any:
             " else 2); net.ipv4.ip_local_port_range (1024 65535 on proxy-1; else 32768 60999)",
         ),
         (
-            Fleet(1, 1, 1, unlike={"proxy-1": {"versions": {"bench": "0.1.0", "python": "3.13.1"}}}),
+            Fleet(1, 1, 1, unlike={"proxy-1": {"sysctls": {}, "versions": {"python": "3.13.1"}}}),
             "the machines differ in python (3.13.1 on proxy-1; else 3.11.2)",
         ),
     ],
