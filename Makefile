@@ -11,7 +11,7 @@ export PYTHONNOUSERSITE := 1
 # Each role is a process: without bytecode on disk every one of them compiles all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help bench incident check test test-long test-all perf false-alarms idle-times attacks fuzz nginx-versions directives schema docs reference constraints clean
+.PHONY: help bench incident check test test-long test-all perf false-alarms idle-times attacks fuzz nginx-versions directives schema docs reference figures constraints clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -69,7 +69,10 @@ docs: .venv/.dev  ## Build the documents as a site: build/docs/index.html
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs/site docs build/docs
 
 reference: .venv/.dev  ## Write anew what the documents take from the code
-	$(BIN)/python -m docs.site
+	$(BIN)/python -m docs.site reference
+
+figures: .venv/.dev  ## Write anew the figures of README.md and docs/, from results/reference*
+	$(BIN)/python -m docs.site figures
 
 constraints:  ## Pin the newest releases anew; the oldest Python that we support chooses
 	rm -rf build/pins && python3.11 -m venv build/pins

@@ -1,14 +1,30 @@
-"""Write what the documents take from the code: `python -m docs.site`, or `make reference`."""
+"""Write what the documents take from the code and from results: `make reference`, `make figures`."""
 
 from __future__ import annotations
 
-from docs.site import pages
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from docs.site import figures, pages
 
 
 def main() -> None:
-    """Write the list of pages in `docs/index.md` anew."""
-    index = pages.DOCS / "index.md"
-    index.write_text(pages.list_pages(index.read_text(encoding="utf-8")), encoding="utf-8")
+    """Write anew what the argument names."""
+    parser = argparse.ArgumentParser(prog="python -m docs.site", description=__doc__)
+    parser.add_argument("what", choices=("reference", "figures"))
+    if parser.parse_args().what == "figures":
+        for file in figures.find_files():
+            _rewrite(file, figures.update)
+    else:
+        _rewrite(pages.DOCS / "index.md", pages.list_pages)
+
+
+def _rewrite(file: Path, change: Callable[[str], str]) -> None:
+    text = file.read_text(encoding="utf-8")
+    changed = change(text)
+    if changed != text:
+        file.write_text(changed, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ ORDER = {
         "vocabulary",
     ),
     "reference": ("commands", "plan", "result-format", "rules", "scenarios", "exit-codes", "pipes"),
-    "development": ("map", "add-a-rule", "add-a-subject", "add-a-scenario"),
+    "development": ("map", "add-a-rule", "add-a-subject", "add-a-scenario", "write-a-page"),
 }
 """The pages of each section that have a place, and pages to come: those that stand in no folder yet."""
 _LIST = re.compile(r"(<!-- pages -->\n).*?(<!-- /pages -->)", flags=re.DOTALL)

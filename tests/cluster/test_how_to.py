@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from bench.cluster import hosts_file
+from docs.site import markdown
 from tests import bench_process, needs
 from tests.cluster.clusters import EXTRA, PACKAGE, QUICK, RunningCluster
 
@@ -29,8 +30,7 @@ PROXY, BACKEND = "10.89.1.4:8080", "10.89.1.{}:9000"
 
 def lines(page: str) -> list[str]:
     """Return the lines of the blocks of a page, without comments."""
-    blocks = re.findall(r"^```\n(.*?)^```", PAGES[page], flags=re.DOTALL | re.MULTILINE)
-    return [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return markdown.find_command_lines(PAGES[page])
 
 
 ON_LOCAL = [line for line in lines("run-on-several-machines.md") if "--scheduler cluster.json" in line]

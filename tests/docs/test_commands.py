@@ -14,6 +14,7 @@ import pytest
 
 from bench.cli import bench
 from bench.probe.model import Ending, IdleTimeout, ProbeResult
+from docs.site import markdown
 from docs.site.pages import DOCS, ROOT
 
 PAGES = {
@@ -35,8 +36,7 @@ MOST_WORDS_OF_A_SENTENCE = 30
 
 def commands(text: str) -> list[str]:
     """Return the `bench` command lines in the blocks of a page, also those behind a pipe."""
-    blocks = re.findall(r"^```\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
-    lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    lines = markdown.find_command_lines(text)
     return [line.partition("| ")[2] or line for line in lines if "bench " in line]
 
 
@@ -46,8 +46,7 @@ SHOWN = [(page, line) for page in PAGES for line in commands(PAGES[page]) if lin
 def read_prose(page: str) -> list[str]:
     """Return what stands in backticks in the sentences of a page; README.md lies above the others."""
     text = PAGES[page] if page in PAGES else (ROOT / page).read_text(encoding="utf-8")
-    prose = re.sub(r"^```\n.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-    return re.findall(r"`([^`\n]+)`", prose)
+    return re.findall(r"`([^`\n]+)`", markdown.remove_blocks(text))
 
 
 def walk_options(command: click.Command, context: click.Context) -> Iterator[str]:

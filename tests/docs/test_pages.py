@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.site import pages
+from docs.site import markdown, pages
 from docs.site.pages import DOCS, ROOT
 
 FILES = {
@@ -21,21 +21,20 @@ FILES = {
         )
     )
 }
-FENCED = re.compile(r"^```.*?^```", flags=re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PATH = re.compile(r"`((?:docs|results|tests|bench|nginx|proxy|backends)/[\w./-]+\.\w+)`")
 
 
 def slugs(text: str) -> set[str]:
     """Return the anchors of a Markdown text's headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", text), flags=re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", markdown.remove_blocks(text), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def broken_links(name: str, text: str) -> list[str]:
     """Return the links of a file that lead to no file of the repository, or to no heading of one."""
     broken = []
-    for link in LINK.findall(FENCED.sub("", text)):
+    for link in LINK.findall(markdown.remove_blocks(text)):
         path, _, anchor = link.partition("#")
         if "://" in link:
             continue

@@ -1,0 +1,184 @@
+"""Figures in the documents, each written as a mark that says where it comes from.
+
+    <!-- figure reference:keepalive:ports.rate_before as 0 -->8,033<!-- /figure -->
+    <!-- output bench show results/reference -->
+
+`make figures` writes anew what stands inside the marks, and tests/docs/test_figures.py fails where it is not
+what the reference runs say. `docs/development/write-a-page.md` describes the marks.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bench.analysis import claims
+from bench.analysis.metrics import Metric
+from bench.runs import read
+from bench.runs.record import TrialRecord
+from bench.runs.sweep_trial import case_of
+from docs.site.pages import DOCS, ROOT
+
+RESULTS = ROOT / "results"
+_FIGURE = re.compile(r"(<!-- figure (.+?) -->)(.*?)(<!-- /figure -->)", flags=re.DOTALL)
+_OUTPUT = re.compile(
+    r"(<!-- output (bench .+?) -->\n+```\w*\n)(.*?)(^```\n+<!-- /output -->)", flags=re.DOTALL | re.MULTILINE
+)
+_TERM = re.compile(r"(?P<run>[\w./-]+):(?P<case>[^:]*):(?P<key>[^:]+?)(?::(?P<of>min|max|sum|count))?")
+_FORMAT = re.compile(r"(?P<decimals>\d)(?P<percent>%?)|(?P<digits>\d) digits")
+COLUMNS = 90
+"""The width of printed output: a block of so many characters fits a page."""
+_AGGREGATES: dict[str, Callable[[Sequence[float]], float]] = {
+    "min": min,
+    "max": max,
+    "sum": sum,
+    "count": len,
+}
+
+
+class FigureError(ValueError):
+    """A mark that names no figure: its text, and what is wrong with it."""
+
+    def __init__(self, mark: str, reason: str) -> None:
+        super().__init__(f"<!-- figure {mark} -->: {reason}")
+
+
+def find_files() -> list[Path]:
+    """Return the Markdown files that may have marks."""
+    return [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+def update(text: str) -> str:
+    """Return a Markdown text with the contents of all marks as they are now; FigureError where one fails."""
+    text = _FIGURE.sub(lambda found: found[1] + format_figure(found[2]) + found[4], text)
+    return _OUTPUT.sub(lambda found: found[1] + run_command(found[2]) + found[4], text)
+
+
+def remove(text: str) -> str:
+    """Return a Markdown text without its marks and without what stands inside them."""
+    return _OUTPUT.sub("", _FIGURE.sub("", text))
+
+
+def format_figure(mark: str) -> str:
+    """Return the figure of a mark: `TERM [/ TERM | - TERM] [* FACTOR] [as FORMAT]`.
+
+    A TERM is RUN:CASE[@SUBJECT]:KEY[:min|max|sum|count], the median over the trials that count without the
+    last part; or FILE.json:ROW:KEY. FORMAT is a number of decimals (`0`, `1`), of decimals of a percentage
+    (`0%`), or of digits that count (`2 digits`); without one, as many decimals as give three digits.
+    """
+    expression, _, form = mark.partition(" as ")
+    expression, _, factor = expression.partition(" * ")
+    parts = re.split(r" ([/-]) ", expression)
+    value = read_term(mark, parts[0])
+    if len(parts) == 3:
+        other = read_term(mark, parts[2])
+        value = value / other if parts[1] == "/" else value - other
+    elif len(parts) != 1:
+        raise FigureError(mark, "one `/` or `-` is the most")
+    return format_value(mark, value * float(factor or 1), form)
+
+
+def format_value(mark: str, value: float, form: str = "") -> str:
+    """Return a value in the form that a mark asks for."""
+    found = _FORMAT.fullmatch(form or "3 digits")
+    if found is None:
+        raise FigureError(mark, f"{form!r} is no format; write 0, 1, 2, 0% or 3 digits")
+    if found["digits"]:
+        return _round(value, int(found["digits"]), is_asked_for=bool(form))
+    if found["percent"]:
+        return f"{value * 100:,.{found['decimals']}f} %"
+    return f"{value:,.{found['decimals']}f}"
+
+
+def _round(value: float, digits: int, *, is_asked_for: bool) -> str:
+    """Return a value with so many digits that count; unasked, no digit before the point is lost."""
+    rounded = float(f"{value:.{digits - 1}e}")
+    exponent = math.floor(math.log10(abs(rounded))) if rounded else 0
+    decimals = 0 if value == int(value) else max(0, digits - 1 - exponent)
+    return f"{rounded if is_asked_for else value:,.{decimals}f}"
+
+
+def read_term(mark: str, term: str) -> float:
+    """Return the value of one term of a mark."""
+    found = _TERM.fullmatch(term.strip())
+    if found is None:
+        raise FigureError(mark, "write RUN:CASE:KEY, such as reference:keepalive:latency_ms.p99")
+    path = RESULTS / found["run"]
+    if not path.exists():
+        raise FigureError(mark, f"there is no results/{found['run']}")
+    if path.suffix == ".json":
+        return _read_json(mark, path, found["case"], found["key"])
+    trials = _find_case(mark, path, found["case"])
+    sample = claims.sample(trials, Metric(found["key"], ""))
+    if not sample.quoted:
+        raise FigureError(mark, f"no trial says it ({sample.standing})")
+    if found["of"]:
+        return float(_AGGREGATES[found["of"]](sample.quoted))
+    return statistics.median(sample.quoted)
+
+
+def _find_case(mark: str, path: Path, case: str) -> Sequence[TrialRecord]:
+    """Return the trials of CASE or CASE@SUBJECT; of no case, all trials of the run."""
+    run = read_run(path)
+    if not case:
+        return list(run.trials)
+    name, _, subject = case.partition("@")
+    fitting = [
+        trials
+        for trials in claims.cases(run.trials)
+        if case_of(trials[0]) == name and subject in ("", trials[0].subject.name)
+    ]
+    if len(fitting) != 1:
+        known = ", ".join(f"{case_of(each[0])}@{each[0].subject.name}" for each in claims.cases(run.trials))
+        raise FigureError(mark, f"{len(fitting)} cases are {case!r}; there are {known}")
+    return fitting[0]
+
+
+@cache
+def read_run(path: Path) -> Any:
+    """Return the run in a folder."""
+    return read.read(path)
+
+
+def _read_json(mark: str, path: Path, row: str, key: str) -> float:
+    """Return a number of a JSON file: KEY is a path with slashes, below the only object of `rows` that fits.
+
+    ROW is `NAME=TEXT & NAME=TEXT`; empty, the path begins at the top.
+    """
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if row:
+        wanted = dict(part.split("=", 1) for part in row.split(" & "))
+        rows = [each for each in value["rows"] if all(str(each.get(k)) == v for k, v in wanted.items())]
+        if len(rows) != 1:
+            raise FigureError(mark, f"{len(rows)} rows are {row!r}")
+        value = rows[0]
+    for part in key.split("/"):
+        if not isinstance(value, dict) or part not in value:
+            raise FigureError(mark, f"there is no {part!r}")
+        value = value[part]
+    return float(value)
+
+
+@cache
+def run_command(command: str) -> str:
+    """Return what a `bench` command prints at the root of the repository."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *shlex.split(command)[1:]],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "COLUMNS": str(COLUMNS), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.stderr:
+        raise FigureError(command, done.stderr.strip())
+    return done.stdout.strip("\n") + "\n"

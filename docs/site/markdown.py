@@ -1,0 +1,37 @@
+"""Markdown as the documents use it: blocks of code, and the prose around them."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_BLOCK = re.compile(r"^```([^\n`]*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+INPUTS = ("nginx", "haproxy", "toml", "yaml", "json", "dockerfile", "python")
+"""The languages of blocks that a reader copies into a file; a block without one holds commands or output."""
+
+
+class Block(NamedTuple):
+    """A block between two fences: the word behind the first one, and the lines."""
+
+    language: str
+    text: str
+
+
+def find_blocks(text: str) -> list[Block]:
+    """Return the blocks of a Markdown text."""
+    return [Block(*found) for found in _BLOCK.findall(text)]
+
+
+def find_command_lines(text: str) -> list[str]:
+    """Return the lines of the blocks without a language, without comments: two spaces and `#`."""
+    return [
+        line.partition("  #")[0].strip()
+        for block in find_blocks(text)
+        if not block.language
+        for line in block.text.splitlines()
+    ]
+
+
+def remove_blocks(text: str) -> str:
+    """Return a Markdown text without its blocks."""
+    return _BLOCK.sub("", text)

@@ -1,0 +1,108 @@
+"""Each number of the documents comes from a reference run, or it is a constant with its source."""
+
+from __future__ import annotations
+
+import pytest
+
+from docs.site import figures, numbers
+from docs.site.figures import FigureError
+from docs.site.pages import ROOT
+
+FILES = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in figures.find_files()}
+HELD = [name for name in FILES if name.startswith(("README", "docs/index", "docs/how-to/", "docs/concepts/"))]
+TO_BE_REWRITTEN = ("README.md", "docs/how-to/diagnose-time-wait.md", "docs/how-to/find-an-idle-timeout.md")
+"""Pages from before the marks."""
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_marks_hold_what_the_reference_runs_say(name: str) -> None:
+    assert figures.update(FILES[name]) == FILES[name], "make figures"
+
+
+@pytest.mark.parametrize("name", sorted(set(HELD) - set(TO_BE_REWRITTEN)))
+def test_no_number_is_typed(name: str) -> None:
+    typed = numbers.find_typed(FILES[name], numbers.read_constants())
+    assert typed == [], "mark it (docs/development/write-a-page.md), or name its source in constants.toml"
+
+
+@pytest.mark.parametrize("text", numbers.read_constants())
+def test_each_constant_is_in_use(text: str) -> None:
+    assert any(text in FILES[name] for name in HELD)
+
+
+@pytest.mark.parametrize(
+    ("mark", "figure"),
+    [
+        ("reference:short:ports.rate_before", "8,033"),
+        ("reference:short:ports.rate_before:min as 1", "7,489.6"),
+        ("reference:short:ports.rate_after as 2 digits", "340"),
+        ("reference:short:ports.rate_before:count", "3"),
+        ("reference:keepalive:latency_ms.p99", "3.45"),
+        ("reference:keepalive:latency_ms.p99 * 1000", "3,450"),
+        ("reference:keepalive:requests_per_s / reference:short:ports.rate_before as 2", "3.96"),
+        ("reference:short:upstream.connections_opened - reference:keepalive:load.connections as 0", None),
+        ("reference-push:sse@nginx:times_ms.delay.p50 as 1", "9.7"),
+        ("reference-push:sse@nginx:figures.lost:sum", "0"),
+        ("reference-perf/perf.json:what=load generator, 64 connections & other=wrk:ratio/center", "0.974"),
+        ("reference-comparison/false-alarms.json::a core for each role/equal/comparisons", "50"),
+        ("reference:short:requests_per_s", None),
+        ("reference:short:no_such_key", None),
+        ("reference-push:sse:times_ms.delay.p50", None),
+        ("reference-push:no-such@nginx:times_ms.delay.p50", None),
+        ("reference-gone:short:latency_ms.p50", None),
+        ("reference:short:ports.rate_before as long", None),
+        ("reference", None),
+    ],
+)
+def test_a_mark_names_a_figure_or_is_refused(mark: str, figure: str | None) -> None:
+    if figure is None:
+        with pytest.raises(FigureError):
+            figures.format_figure(mark)
+    else:
+        assert figures.format_figure(mark) == figure
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "text"),
+    [
+        (0.00123, "", "0.00123"),
+        (9.99, "", "9.99"),
+        (99.96, "", "100"),
+        (123.4, "", "123"),
+        (28232, "", "28,232"),
+        (28232, "2 digits", "28,000"),
+        (0.254, "0%", "25 %"),
+        (1.25, "1", "1.2"),
+        (1.2551, "2", "1.26"),
+    ],
+)
+def test_a_value_has_the_form_that_is_asked_for(value: float, form: str, text: str) -> None:
+    assert figures.format_value("", value, form) == text
+
+
+def test_marks_are_rewritten_in_place() -> None:
+    page = "Rate <!-- figure reference:short:ports.rate_before -->1<!-- /figure -->/s.\n"
+    assert figures.update(page) == page.replace(">1<", ">8,033<")
+    output = "<!-- output bench --version -->\n```\nold\n```\n<!-- /output -->\n"
+    assert figures.update(output) == output.replace("old", figures.run_command("bench --version").strip())
+
+
+@pytest.mark.parametrize(
+    ("text", "typed"),
+    [
+        ("It took 1.8 s and 25 % of 28,232.", ["1.8 s", "25 %", "28,232"]),
+        ("It took <!-- figure reference:short:ports.rate_before -->8,033<!-- /figure -->.", []),
+        ("Each of the 3 roles has 12 sockets.", ["12"]),
+        ("For 60 s, and for 160 s.", ["160 s"]),
+        ("nginx 1.29.7, HTTP/1.1, TLS 1.2 and 1.3, Python 3.11, RFC 9112, section 9.3, a 502 and 504s", []),
+        ("502 requests, 31,502 ports", ["31,502 ports"]),
+        ("Listen at 10.0.0.1:8080, with `keepalive 32`.", []),
+        ("1. First\n2. Then 20 times\n", ["20 times"]),
+        ("```\nbench run --rate 5000\n```\n", []),
+        ("```nginx\nkeepalive 32;\n```\n", []),
+        ("```\nrequests/s 31,784\n```\n", ["31,784"]),
+        ("<!-- output bench show results/reference -->\n```\n31,784\n```\n<!-- /output -->\n", []),
+    ],
+)
+def test_a_typed_number_is_found(text: str, typed: list[str]) -> None:
+    assert numbers.find_typed(text, {"60 s": "include/net/tcp.h"}) == typed
