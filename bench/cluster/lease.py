@@ -29,6 +29,7 @@ class Lease:
         """The places, by the address of their worker."""
         self._lost: dict[str, str] = {}
         self._scheduler_lost: str | None = None
+        self._sound_ns: dict[str, int] = {}
         self._lock = threading.Lock()
         self._answered_s = {_SCHEDULER: time.monotonic()}
         self._begun: dict[str, Future[Any]] = {}
@@ -49,6 +50,11 @@ class Lease:
         with self._lock:
             self._answered_s.setdefault(address, time.monotonic())
             self._keys_on = {**self._keys_on, address: (*self._keys_on.get(address, ()), key)}
+
+    def sound_until_ns(self, key: str) -> int:
+        """Return when a place was last known to be sound, by our clock; 0 where it never was."""
+        with self._lock:
+            return self._sound_ns.get(key, 0)
 
     @property
     def scheduler_lost(self) -> str | None:
@@ -99,6 +105,9 @@ class Lease:
         if name != _SCHEDULER:
             given_up = [key for key in self._asked[name] if key not in answer]
             self._lose(dict.fromkeys(given_up, "its worker has given it up"))
+            with self._lock:
+                now_ns = time.monotonic_ns()
+                self._sound_ns |= {key: now_ns for key, fault in answer.items() if fault is None}
             self._lose({key: fault for key, fault in answer.items() if fault is not None})
 
     def _find_silent(self, now_s: float) -> None:

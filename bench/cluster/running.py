@@ -48,7 +48,7 @@ class RunningParts:
         clocks: Mapping[str, ClockOffset],
         progress: Progress,
     ) -> None:
-        """Watch `begun`, whose results are PartResults; `times` are told by the clock of each place."""
+        """Watch `begun`, whose results are packed PartResults; `times` are by the clock of each place."""
         self._cluster = cluster
         self._lease = lease
         self._begun = begun
@@ -124,7 +124,9 @@ class RunningParts:
         for future, place in self._begun.items():
             clock, reports = self._clock(place), self._reports[place.key]
             if future.done() and future.exception() is None:
-                result: PartResult = future.result()
+                result: PartResult = worker.unpack(future.result())
+                if place.key in lost:
+                    limits_ns.append(self._lease.sound_until_ns(place.key))
             else:
                 result = lost_part.result_of(place.role, self._times[place.key], reports)
                 limits_ns.append(clock.to_local(lost_part.known_until_ns(place.role, reports)))

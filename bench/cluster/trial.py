@@ -172,11 +172,15 @@ class _ClusterTrial:
         self._clocks = self._machines.measure_clocks()
         times = TrialTimes.after(time.monotonic_ns() + _HEAD_START_NS, load.warmup_s, load.duration_s)
         theirs = {place.key: _shifted(times, self._clocks[place.worker.address]) for place in places}
+        cluster = self._machines.cluster
         begun = {
-            self._begin(place, "run", theirs[place.key], load.total_timeout_s): place for place in places
+            cluster.begin(
+                place.worker.address, worker.run, place.key, theirs[place.key], load.total_timeout_s
+            ): place
+            for place in places
         }
         running = RunningParts(
-            self._machines.cluster,
+            cluster,
             self._machines.lease,
             begun,
             times=theirs,

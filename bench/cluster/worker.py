@@ -24,6 +24,7 @@ from bench.cluster.part import Part, PartRequest
 from bench.cluster.reporter import PartReport
 from bench.errors import LabError
 from bench.experiment import target_probe
+from bench.experiment.trial_result import TrialTimes
 from bench.machine import describe
 from bench.machine.affinity import available_cores
 from bench.plan.run_plan import Plan
@@ -142,15 +143,14 @@ class _Place:
             self.is_over.set()
 
 
-def pack(report: tuple[str, Any]) -> bytes:
-    """Return a report as it is sent: latencies in particular repeat themselves."""
-    return zlib.compress(pickle.dumps(report), 1)
+def pack(found: Any) -> bytes:
+    """Return what was measured as it is sent: latencies in particular take half of the room."""
+    return zlib.compress(pickle.dumps(found), 1)
 
 
-def unpack(sent: bytes) -> tuple[str, Any]:
-    """Return a report as it was before."""
-    key, report = pickle.loads(zlib.decompress(sent))
-    return key, report
+def unpack(sent: bytes) -> Any:
+    """Return it as it was before."""
+    return pickle.loads(zlib.decompress(sent))
 
 
 _places: dict[str, _Place] = {}
@@ -177,6 +177,11 @@ async def perform(key: str, method: str, *arguments: Any) -> Any:
     target = place if hasattr(place, method) else place.part
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(place.thread, getattr(target, method), *arguments)
+
+
+async def run(key: str, times: TrialTimes, timeout_s: float) -> bytes:
+    """Have the part in the place `key` take part in its trial, and return its packed result."""
+    return pack(await perform(key, "run", times, timeout_s))
 
 
 def renew(keys: Sequence[str]) -> dict[str, str | None]:
