@@ -19,7 +19,7 @@ from bench.experiment.trial_result import TrialTimes
 from bench.progress import Progress
 
 POLL_S = 0.1
-_GATHER_S = 3.0
+_GATHER_S = 2.0
 """How long the other parts may take once one is lost: with a peer gone, some responses never come."""
 
 Receive: TypeAlias = Callable[[], list[tuple[str, Any]]]

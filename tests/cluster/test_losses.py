@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import time
@@ -61,8 +62,11 @@ def lose(
     after_s: float,
 ) -> None:
     """Run a trial, let something be lost, and expect what is kept of it and what is left."""
-    with faults.lossy_run(cluster, folder) as run:
-        run.wait_for_load()
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            run = stack.enter_context(faults.lossy_run(cluster, folder))
+            if run.wait_for_load():
+                break
         time.sleep(after_s)
         lost_s = time.monotonic()
         fault(cluster, pids, role)
