@@ -6,7 +6,6 @@ A scheduler executes code for whoever reaches it. It is Dask's own; nothing of i
 import asyncio
 import inspect
 import logging
-import socket
 import threading
 import time
 import warnings
@@ -14,11 +13,9 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ParamSpec
 
-from bench.cluster import cluster_file
-from bench.cluster.certificates import CertificateFiles
+from bench.cluster import endpoint
 from bench.errors import LabError
 
 P = ParamSpec("P")
@@ -200,9 +197,9 @@ def connect(scheduler: str, timeout_s: float = _CONNECT_TIMEOUT_S) -> Iterator[D
     import distributed  # noqa: PLC0415 - half a second that only a cluster needs
 
     _silence()
-    address, security = _where(scheduler)
+    address, security = endpoint.locate(scheduler)
+    endpoint.reach(address, security, timeout_s)
     try:
-        _reach(address, timeout_s)
         client = distributed.Client(  # type: ignore[no-untyped-call]
             address, timeout=timeout_s, security=security, set_as_default=False, name="bench"
         )
@@ -219,30 +216,11 @@ def connect(scheduler: str, timeout_s: float = _CONNECT_TIMEOUT_S) -> Iterator[D
         _close(client)
 
 
-def _reach(address: str, timeout_s: float) -> None:
-    """Raise OSError where nobody listens: Dask would try again and again."""
-    host, _, port = address.rpartition("//")[2].rpartition(":")
-    socket.create_connection((host.strip("[]"), int(port)), timeout_s).close()
-
-
 def _silence() -> None:
     """Let Dask, its event loop and its warnings be silent."""
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", module="distributed")
-
-
-def _where(scheduler: str) -> tuple[str, Any]:
-    """Return the address of the scheduler, and how to prove who we are."""
-    import distributed  # noqa: PLC0415 - likewise
-
-    if "://" in scheduler:
-        return scheduler, None  # Dask's own configuration says which certificates
-    held = cluster_file.read(Path(scheduler))
-    if held.ca is None or held.certificate is None or held.key is None:
-        return held.scheduler, None
-    files = CertificateFiles(held.ca, held.certificate, held.key)
-    return held.scheduler, distributed.Security(**files.security())  # type: ignore[no-untyped-call]
 
 
 def _workers(info: dict[str, Any]) -> Iterator[WorkerFacts]:

@@ -1,11 +1,13 @@
 """Choose the lab of plans, once the files that they name have been read."""
 
+import shlex
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bench.errors import PlanError
+from bench.plan.cluster_plan import scheduler_problem
 from bench.plan.run_plan import Plan
 
 if TYPE_CHECKING:
@@ -69,5 +71,7 @@ def enter_cluster(scheduler: str) -> None:
     """
     from bench.cluster import cluster_file
 
+    if problem := scheduler_problem(scheduler):
+        raise PlanError(f"--scheduler {shlex.quote(scheduler)} {problem}")
     if "://" not in scheduler:
         cluster_file.enter(cluster_file.read(Path(scheduler)))

@@ -34,8 +34,12 @@ class Cluster:
 _CHECKS: tuple[tuple[Callable[["Plan"], bool], str], ...] = (
     (
         lambda p: p.cluster.scheduler is not None,
-        "lab = 'cluster' needs cluster.scheduler: the address of Dask's scheduler, or the file"
-        " that `bench cluster up` wrote",
+        "lab = 'cluster' needs cluster.scheduler: the address of Dask's scheduler, or the file that"
+        " `bench cluster up` wrote",
+    ),
+    (
+        lambda p: p.cluster.scheduler is None or not scheduler_problem(p.cluster.scheduler),
+        "cluster.scheduler = {cluster.scheduler!r} {problem}",
     ),
     (
         lambda p: not (p.hosts.ports or p.hosts.sysctls),
@@ -93,9 +97,25 @@ _CHECKS: tuple[tuple[Callable[["Plan"], bool], str], ...] = (
 )
 
 
+def scheduler_problem(text: str) -> str:
+    """Return why `text` names no scheduler, in half a sentence with the remedy; empty where it does.
+
+    What has no :// is a file, which is read once it is needed.
+    """
+    protocol, separator, place = text.partition("://")
+    if not separator and _is_host_and_port(text):
+        return f"has no protocol; write tls://{text}, or tcp://{text} without TLS"
+    if not separator:
+        return "" if text else "is empty; name an address, tls://HOST:PORT, or a file"
+    if protocol not in ("tls", "tcp"):
+        return f"has the protocol {protocol}; write tls://HOST:PORT, or tcp://HOST:PORT without TLS"
+    return "" if _is_host_and_port(place) else f"is no {protocol}://HOST:PORT"
+
+
 def _is_host_and_port(text: str) -> bool:
     host, _, port = text.rpartition(":")
-    return bool(host) and port.isdecimal() and 1 <= int(port) <= 65535
+    is_number = port.isascii() and port.isdecimal() and len(port) < 6
+    return bool(host) and "/" not in host and is_number and 1 <= int(port) <= 65535
 
 
 def check(plan: "Plan") -> None:
@@ -104,4 +124,5 @@ def check(plan: "Plan") -> None:
         return
     for holds, message in _CHECKS:
         if not holds(plan):
-            raise PlanError("plan: " + message.format(load=plan.load, cluster=plan.cluster))
+            problem = scheduler_problem(plan.cluster.scheduler or "")
+            raise PlanError("plan: " + message.format(load=plan.load, cluster=plan.cluster, problem=problem))

@@ -50,6 +50,21 @@ def test_what_it_writes_is_the_user_s_alone(cluster: RunningCluster) -> None:
     assert modes == {0o600}
 
 
+LISTENERS = """
+def listeners(dask_worker):
+    from pathlib import Path
+    rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
+    return len([row[1] for row in rows if row[3] == "0A" and not row[1].startswith("0100007F:")])
+
+with connect() as client:
+    print(json.dumps([client.run_on_scheduler(lambda: listeners(None)), *client.run(listeners).values()]))
+"""
+
+
+def test_a_host_listens_beyond_loopback_for_dask_alone(cluster: RunningCluster) -> None:
+    assert cluster.run(LISTENERS) == [1] * 5
+
+
 SUPERVISOR = """
 def start_role(dask_worker):
     import os, sys, time
