@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.site import figures, pages
+from docs.site import figures, generated, pages
 
 
 def main() -> None:
@@ -17,6 +17,8 @@ def main() -> None:
         for file in figures.find_files():
             _rewrite(file, figures.update)
     else:
+        for path, text in generated.build_pages().items():
+            (pages.DOCS / path).write_text(text, encoding="utf-8")
         _rewrite(pages.DOCS / "index.md", pages.list_pages)
 
 

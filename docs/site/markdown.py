@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 _BLOCK = re.compile(r"^```([^\n`]*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
@@ -35,3 +36,13 @@ def find_command_lines(text: str) -> list[str]:
 def remove_blocks(text: str) -> str:
     """Return a Markdown text without its blocks."""
     return _BLOCK.sub("", text)
+
+
+def format_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; a cell may hold any text on one line."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(_escape(cell) for cell in cells)} |\n" for cells in lines)
+
+
+def _escape(cell: str) -> str:
+    return " ".join(cell.split()).replace("|", "\\|")

@@ -51,7 +51,7 @@ def read_prose(page: str) -> list[str]:
 
 def walk_options(command: click.Command, context: click.Context) -> Iterator[str]:
     """Yield the options of a command, and of all below it."""
-    for parameter in command.params:
+    for parameter in command.get_params(context):
         yield from (*parameter.opts, *parameter.secondary_opts)
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
