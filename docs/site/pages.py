@@ -34,16 +34,16 @@ ORDER = {
     "concepts": (
         "time-wait",
         "half-range-cliff",
-        "loopback",
-        "http-keep-alive",
+        "loopback-hides-it",
+        "keep-alive-two-meanings",
         "idle-timeout-race",
-        "witnesses",
+        "enforced-modes",
         "open-and-closed-loop",
         "statistics",
         "vocabulary",
     ),
     "reference": ("commands", "plan", "result-format", "rules", "scenarios", "exit-codes", "pipes"),
-    "development": ("map", "add-a-rule", "add-a-subject", "add-a-scenario", "write-a-page"),
+    "development": ("house", "add-a-rule", "add-a-subject", "add-a-scenario", "write-a-page"),
 }
 """The pages of each section that have a place, and pages to come: those that stand in no folder yet."""
 _LIST = re.compile(r"(<!-- pages -->\n).*?(<!-- /pages -->)", flags=re.DOTALL)
