@@ -66,7 +66,7 @@ def find_sentences(text: str) -> Iterator[str]:
     text = _HEADS.sub("", _LINKS.sub(r"\1", text))
     text = _CODE.sub("Code", text)
     for part in _parts(text):
-        yield from (sentence for sentence in _ENDS.split(part) if count_words(sentence))
+        yield from (sentence for sentence in _ENDS.split(part.strip()) if count_words(sentence))
 
 
 def _parts(text: str) -> Iterator[str]:
