@@ -118,4 +118,4 @@ def read_pages() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    print(format_table(read_pages()))
+    print(format_table(read_pages()))  # noqa: T201
