@@ -2,6 +2,7 @@
 
     <!-- figure reference:keepalive:ports.rate_before as 0 -->8,033<!-- /figure -->
     <!-- output bench show results/reference -->
+    <!-- run reference-push -->, <!-- variants push -->, <!-- settings push -->
 
 `make figures` writes anew what stands inside the marks, and tests/docs/test_figures.py fails where it is not
 what the reference runs say. `docs/development/write-a-page.md` describes the marks.
@@ -27,6 +28,7 @@ from bench.runs import read
 from bench.runs.record import TrialRecord
 from bench.runs.sweep_trial import case_of
 from docs.site.pages import DOCS, ROOT
+from docs.site.reference import scenarios
 
 RESULTS = ROOT / "results"
 _FIGURE = re.compile(r"(<!-- figure (.+?) -->)(.*?)(<!-- /figure -->)", flags=re.DOTALL)
@@ -35,6 +37,9 @@ _OUTPUT = re.compile(
 )
 _TERM = re.compile(r"(?P<run>[\w./-]+):(?P<case>[^:]*):(?P<key>[^:]+?)(?::(?P<of>min|max|sum|count))?")
 _FORMAT = re.compile(r"(?P<decimals>\d)(?P<percent>%?)|(?P<digits>\d) digits")
+_PART = re.compile(
+    r"(<!-- (variants|settings|run) (\S+) -->\n)(.*?)(<!-- /\2 -->)", flags=re.DOTALL | re.MULTILINE
+)
 COLUMNS = 90
 """The width of printed output: a block of so many characters fits a page."""
 _AGGREGATES: dict[str, Callable[[Sequence[float]], float]] = {
@@ -60,12 +65,20 @@ def find_files() -> list[Path]:
 def update(text: str) -> str:
     """Return a Markdown text with the contents of all marks as they are now; FigureError where one fails."""
     text = _FIGURE.sub(lambda found: found[1] + format_figure(found[2]) + found[4], text)
+    text = _PART.sub(lambda found: f"{found[1]}\n{format_part(found[2], found[3])}\n{found[5]}", text)
     return _OUTPUT.sub(lambda found: found[1] + run_command(found[2]) + found[4], text)
 
 
 def remove(text: str) -> str:
     """Return a Markdown text without its marks and without what stands inside them."""
-    return _OUTPUT.sub("", _FIGURE.sub("", text))
+    return _PART.sub("", _OUTPUT.sub("", _FIGURE.sub("", text)))
+
+
+def format_part(kind: str, name: str) -> str:
+    """Return the variants or the settings of the scenario `name`, or the table of the run `name`."""
+    if kind == "run":
+        return scenarios.format_run(read_run(RESULTS / name))
+    return scenarios.format_variants(name) if kind == "variants" else scenarios.format_settings(name)
 
 
 def format_figure(mark: str) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
+from bench.scenarios import catalogue
 from docs.site import figures, numbers
 from docs.site.figures import FigureError
 from docs.site.pages import ROOT
 
 FILES = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in figures.find_files()}
-HELD = [name for name in FILES if name.startswith(("README", "docs/index", "docs/how-to/", "docs/concepts/"))]
+_HELD = ("README", "docs/index", "docs/how-to/", "docs/concepts/", "docs/reference/scenarios")
+HELD = [name for name in FILES if name.startswith(_HELD)]
 TO_BE_REWRITTEN = ("README.md", "docs/how-to/diagnose-time-wait.md", "docs/how-to/find-an-idle-timeout.md")
 """Pages from before the marks."""
 
@@ -80,9 +84,27 @@ def test_a_value_has_the_form_that_is_asked_for(value: float, form: str, text: s
     assert figures.format_value("", value, form) == text
 
 
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_a_scenario_has_its_variants_settings_and_a_reference_run(name: str) -> None:
+    page = FILES["docs/reference/scenarios.md"]
+    for mark in (f"variants {name}", f"settings {name}", f"run reference-{name}"):
+        assert f"<!-- {mark} -->" in page
+    variants, settings = figures.format_part("variants", name), figures.format_part("settings", name)
+    scenario = catalogue.load(name)
+    assert [
+        each.name for each in scenario.variants if f"| `{each.name}` | {each.summary}" not in variants
+    ] == []
+    assert all(f"| `{each.name}` |" in settings for each in fields(scenario.settings))
+    run = figures.format_part("run", f"reference-{name}")
+    assert f"`results/reference-{name}/`: 20" in run
+    assert " cores, Linux " in run
+
+
 def test_marks_are_rewritten_in_place() -> None:
     page = "Rate <!-- figure reference:short:ports.rate_before -->1<!-- /figure -->/s.\n"
     assert figures.update(page) == page.replace(">1<", ">8,033<")
+    part = "<!-- settings push -->\nold\n<!-- /settings -->\n"
+    assert figures.update(part) == part.replace("old", f"\n{figures.format_part('settings', 'push')}")
     output = "<!-- output bench --version -->\n```\nold\n```\n<!-- /output -->\n"
     assert figures.update(output) == output.replace("old", figures.run_command("bench --version").strip())
 
