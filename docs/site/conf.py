@@ -21,6 +21,7 @@ extensions = ["myst_parser"]
 exclude_patterns = ["site"]
 myst_heading_anchors = 4
 nitpicky = True
+smartquotes = False  # it would make one dash of the two before an option
 highlight_language = "text"
 
 html_theme = "furo"
@@ -28,7 +29,8 @@ html_title = "bench"
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
-templates_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["bench.css"]
 
 
 def setup(app: Sphinx) -> None:

@@ -45,9 +45,9 @@ def _tables(command: click.Command, context: click.Context) -> Iterator[str]:
     rows: dict[str, list[tuple[str, str]]] = {}
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
-        if record is not None and "--help" not in parameter.opts:
-            is_argument = isinstance(parameter, click.Argument)
-            heading = "Argument" if is_argument else str(getattr(parameter, "heading", "Output"))
+        # The usage has the arguments.
+        if record is not None and isinstance(parameter, click.Option) and "--help" not in parameter.opts:
+            heading = str(getattr(parameter, "heading", "Output"))
             rows.setdefault(heading, []).append((f"`{record[0]}`", _format_help(record[1])))
     for heading, listed in rows.items():
         yield "\n" + markdown.format_table((heading, "meaning"), listed)
