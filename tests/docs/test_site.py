@@ -20,7 +20,7 @@ from tests import needs
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND"]
 NAMES = ["index", *(page.name for section in pages.SECTIONS for page in pages.find_pages(section))]
 LOADS = {
     "link": "href",
