@@ -117,6 +117,11 @@ class Part:
             return PartResult(result, counts)
         return PartResult(result, counts, self._load.totals, tuple(self._load.seconds))
 
+    def end_window(self) -> None:
+        """End the window now, as the clients on other machines are done; callable while it runs."""
+        self._testbed.roles.is_load_over = True
+        self._testbed.roles.interruption.set()
+
     def interrupt(self) -> None:
         """End the window now; callable while it runs."""
         self._testbed.roles.interruption.set()

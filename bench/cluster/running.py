@@ -1,7 +1,7 @@
 """The time of a trial on machines: its parts are watched and gathered, and those that are lost named."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -57,6 +57,8 @@ class RunningParts:
         self._progress = progress
         self._places = {place.key: place for place in begun.values()}
         self._reports: dict[str, list[PartReport]] = {key: [] for key in self._places}
+        self._is_ended = False
+        """Whether the other parts were told that the clients are done."""
 
     def run(self, times: TrialTimes, receive: Receive) -> Gathered:
         """Return what the parts observed once all are over, or once some are lost.
@@ -82,6 +84,7 @@ class RunningParts:
             done, pending = wait(pending, timeout=POLL_S)
             for future in done:
                 self._see(self._begun[future], future.exception())
+            self._end_with_clients(pending)
             while phases and time.monotonic_ns() >= phases[0][0]:
                 self._progress.phase(phases.pop(0)[1])
             self._keep(receive())
@@ -89,6 +92,14 @@ class RunningParts:
                 if deadline_s is None:
                     return
                 pending = {future for future in pending if self._begun[future].key not in lost}
+
+    def _end_with_clients(self, pending: "Set[Future[Any]]") -> None:
+        """End the window of the other parts once all clients are done, as after so many responses."""
+        roles = {self._begun[future].role for future in pending}
+        if self._is_ended or "client" in roles or not roles:
+            return
+        self._is_ended = True
+        self._call_left(worker.end_window)
 
     def _see(self, place: RolePlace, error: BaseException | None) -> None:
         """Note a worker that is gone; raise any other error, unless a loss explains it."""
@@ -113,10 +124,13 @@ class RunningParts:
 
     def _interrupt(self) -> None:
         """End the window on the machines that are left; none of them is waited for."""
+        self._call_left(worker.interrupt)
+
+    def _call_left(self, function: Callable[[Sequence[str]], None]) -> None:
         lost = self._lease.lost
         keys = [key for key in self._places if key not in lost]
         for address in sorted({self._places[key].worker.address for key in keys}):
-            self._cluster.begin(address, worker.interrupt, keys)
+            self._cluster.begin(address, function, keys)
 
     def _gather(self) -> Gathered:
         lost = self._lease.lost

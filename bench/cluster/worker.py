@@ -196,6 +196,13 @@ def interrupt(keys: Sequence[str]) -> None:
             part.interrupt()
 
 
+def end_window(keys: Sequence[str]) -> None:
+    """Do the same where the load is over, which is no interruption."""
+    for key in keys:
+        if key in _places and (part := _places[key].part) is not None:
+            part.end_window()
+
+
 async def release(keys: Sequence[str]) -> None:
     """End the roles of those of `keys` that are held here, and return once they have ended."""
     held = [_places[key] for key in keys if key in _places]

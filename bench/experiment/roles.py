@@ -56,6 +56,8 @@ class Roles:
     """Where the servers listen."""
     interruption: threading.Event = field(default_factory=threading.Event)
     """Set by whoever ends the window early, from another thread."""
+    is_load_over: bool = False
+    """Whether the load from other machines is over: an early end is none then; set before `interruption`."""
     target: tuple[int, ...] = ()
     """Process trees of a server that runs already, in the place of the proxy."""
     target_ports: set[int] = field(default_factory=set)
@@ -74,9 +76,12 @@ class Roles:
     def wait_until(self, moment_ns: int) -> None:
         """Wait until the moment `moment_ns` (CLOCK_MONOTONIC), while load workers report what they do.
 
-        KeyboardInterrupt where `interruption` was set meanwhile.
+        It ends with the load, here or on other machines. KeyboardInterrupt where `interruption` was set
+        meanwhile.
         """
         while (left_ns := moment_ns - time.monotonic_ns()) > 0:
+            if self.is_load_over:
+                return
             if self.interruption.is_set():
                 raise KeyboardInterrupt
             if self.load is None:

@@ -35,3 +35,14 @@ def test_every_connection_of_every_hop_is_counted(
         at_the_front = sum(row["opened"] for row in rows.values() if row["role"] == "client")
         assert at_the_front == rows["proxy-1"]["accepted"]
         assert bench_process.codes(trial) == set()
+
+
+def test_a_window_of_so_many_responses_ends_with_them_on_every_machine(
+    cluster: RunningCluster, tmp_path: Path
+) -> None:
+    [trial] = cluster.trials(tmp_path, "--mode", "short", "--clients", "2", "-n", "400", "-d", "10m")
+    assert trial["overhead_s"] < 60
+    assert not trial["interrupted"]
+    assert trial["requests"] >= 400
+    assert set(trial["upstream"]["witnesses"].values()) == {trial["upstream"]["connections_opened"]}
+    assert bench_process.codes(trial) == set()
