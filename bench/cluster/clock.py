@@ -21,7 +21,9 @@ _GOOD_ERROR_NS = 1_000_000
 _FEWEST, _MOST = 8, 30
 """Round trips to a worker: the first ones open connections, and a busy machine delays some."""
 _BUDGET_NS = 800_000_000
-"""After this time no worker gets more than the fewest."""
+"""After this time no worker gets more than the fewest, if these are certain enough."""
+_PATIENCE_NS = 3_000_000_000
+"""How long a clock that is too uncertain is measured anew: a busy machine has quiet moments too."""
 _LANES = 2
 """Round trips that are under way at once: more delay each other in Dask's scheduler, and a single one takes
 too long where the scheduler is far away."""
@@ -102,33 +104,36 @@ def measure(
     The workers take turns, so that one slow moment of the machine or of the network does not spoil all round
     trips of one of them. What `call` raises is passed on.
     """
-    deadline_ns = now_ns() + _BUDGET_NS
+    began_ns = now_ns()
     lanes = [addresses[index::_LANES] for index in range(min(_LANES, len(addresses)))]
     if not lanes:
         return {}
     with ThreadPoolExecutor(len(lanes), thread_name_prefix="clock") as pool:
-        measured = list(pool.map(lambda lane: _measure_in_turn(call, lane, now_ns, deadline_ns), lanes))
+        measured = list(pool.map(lambda lane: _measure_in_turn(call, lane, now_ns, began_ns), lanes))
     offsets = {address: offset for lane in measured for address, offset in lane.items()}
     return {address: offsets[address] for address in addresses}
 
 
 def _measure_in_turn(
-    call: Call, addresses: Sequence[str], now_ns: Callable[[], int], deadline_ns: int
+    call: Call, addresses: Sequence[str], now_ns: Callable[[], int], began_ns: int
 ) -> dict[str, ClockOffset]:
     trips: dict[str, list[RoundTrip]] = {address: [] for address in addresses}
     waiting = list(trips)
     while waiting:
         for address in waiting:
             trips[address].append(RoundTrip(now_ns(), call(address, read_monotonic_ns), now_ns()))
-        may_go_on = now_ns() < deadline_ns
-        waiting = [address for address in waiting if _needs_more(trips[address], may_go_on)]
+        spent_ns = now_ns() - began_ns
+        waiting = [address for address in waiting if _needs_more(trips[address], spent_ns)]
     return {address: estimate(made) for address, made in trips.items()}
 
 
-def _needs_more(trips: Sequence[RoundTrip], may_go_on: bool) -> bool:
+def _needs_more(trips: Sequence[RoundTrip], spent_ns: int) -> bool:
     if len(trips) < _FEWEST:
         return True
-    return may_go_on and len(trips) < _MOST and estimate(trips).error_ns > _GOOD_ERROR_NS
+    error_ns = estimate(trips).error_ns
+    if error_ns > LARGEST_ERROR_NS:
+        return spent_ns < _PATIENCE_NS
+    return spent_ns < _BUDGET_NS and len(trips) < _MOST and error_ns > _GOOD_ERROR_NS
 
 
 def check_error(worker: str, offset: ClockOffset) -> None:

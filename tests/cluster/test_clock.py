@@ -107,10 +107,19 @@ def test_a_slow_beginning_does_not_count(monkeypatch: pytest.MonkeyPatch) -> Non
     assert network.measure("w")["w"] == ClockOffset(5, 2 * MS, 4 * MS)
 
 
-def test_a_long_way_is_measured_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = Network(monkeypatch, {"w": 0}, w=[120 * MS])
-    assert network.measure("w")["w"].error_ns == 60 * MS
-    assert len(network.calls) == 8
+@pytest.mark.parametrize(("way", "error", "calls"), [(9, 4.5, 30), (120, 60, 25), (600, 300, 8)])
+def test_a_long_way_is_measured_for_three_seconds_at_most(
+    monkeypatch: pytest.MonkeyPatch, way: int, error: float, calls: int
+) -> None:
+    network = Network(monkeypatch, {"w": 0}, w=[way * MS])
+    assert network.measure("w")["w"].error_ns == error * MS
+    assert len(network.calls) == calls
+
+
+def test_a_busy_worker_is_asked_until_one_round_trip_is_short_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network(monkeypatch, {"w": 5}, w=[*[80 * MS] * 20, 9 * MS, 80 * MS])
+    assert network.measure("w")["w"] == ClockOffset(5, 9 * MS // 2, 9 * MS)
+    assert len(network.calls) == 21
 
 
 def test_nobody_to_measure_is_no_error() -> None:
