@@ -155,6 +155,13 @@ class Part:
         )
 
 
+def without_counters(part: PartResult) -> PartResult:
+    """Return a part without what the kernel counted, where others used the network namespace meanwhile."""
+    result = part.result
+    seen = {role: replace(each, counters=None) for role, each in result.seen.items()}
+    return replace(part, result=replace(result, seen=seen))
+
+
 def _without_foreign_work(result: TrialResult) -> TrialResult:
     """Return the result without what others did on the clients' cores, as some of them are ours."""
     first, last = (

@@ -157,6 +157,8 @@ class _Placer:
             )
         used = {address for _, address, _ in self.held.values()}
         free = [each.address for each in offering if each.address not in used]
+        # Where another run is, the kernel counts for both.
+        free = [address for address in free if not any(taken.get(address, {}).values())] or free
         future = self._cluster.client.submit(
             worker.hold,
             key,

@@ -13,14 +13,14 @@ import time
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from bench.cluster.data_interface import DataInterface
-from bench.cluster.part import Part, PartRequest
+from bench.cluster.part import Part, PartRequest, PartResult, without_counters
 from bench.cluster.reporter import PartReport
 from bench.errors import LabError
 from bench.experiment import target_probe
@@ -84,6 +84,8 @@ class _Place:
         self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"role {key}")
         self.part: Part | None = None
         self._key, self._topic, self._dask_worker = key, topic, dask_worker
+        self._has_company = False
+        """Whether another run has had a place here since the part was opened: the kernel counts for both."""
         self._interface: DataInterface | None = None
         self._renewed_s = time.monotonic()
         self._is_released = threading.Event()
@@ -119,7 +121,21 @@ class _Place:
             raise _given_up(self._key)
         if self._interface is None:
             self._interface = DataInterface(request.address)
-        self.part = Part(request, self.report)
+        self._has_company = False
+        self.meet(list(_places.values()))
+        self.part = Part(replace(request, is_shared=request.is_shared or self._has_company), self.report)
+
+    def run(self, times: TrialTimes, timeout_s: float) -> PartResult:
+        """Have the part take part in the trial; what the kernel counted of another run too is left out."""
+        assert self.part is not None, "it is open"
+        result = self.part.run(times, timeout_s)
+        return without_counters(result) if self._has_company else result
+
+    def meet(self, places: "Sequence[_Place]") -> None:
+        """Note those of other runs among `places`, here and there."""
+        for place in places:
+            if place._topic != self._topic:
+                self._has_company = place._has_company = True
 
     def close(self) -> None:
         """Close it."""
@@ -163,6 +179,7 @@ def hold(key: str, topic: str) -> None:
     dask_worker = distributed.get_worker()
     place = _places[key] = _Place(key, topic, dask_worker)
     try:
+        place.meet(list(_places.values()))
         place.report({"worker": dask_worker.address})
         place.hold()
         # The resource of the role is free again once nothing of it runs.

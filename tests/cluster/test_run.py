@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,3 +48,19 @@ def test_a_window_of_so_many_responses_ends_with_them_on_every_machine(
     assert trial["requests"] >= 400
     assert set(trial["upstream"]["witnesses"].values()) == {trial["upstream"]["connections_opened"]}
     assert bench_process.codes(trial) == set()
+
+
+@pytest.mark.long
+def test_two_runs_on_the_same_machines_do_not_count_for_each_other(
+    cluster: RunningCluster, tmp_path: Path
+) -> None:
+    def trials(name: str) -> list[dict[str, Any]]:
+        (tmp_path / name).mkdir()
+        return cluster.trials(tmp_path / name, "--mode", "short", "--clients", "2", "--duration", "2")
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [trial for each in pool.map(trials, ("one", "other")) for trial in each]
+    for trial in found:
+        upstream = trial["upstream"]
+        assert {*upstream["witnesses"].values(), None} == {upstream["connections_opened"], None}
+        assert {"witnesses-disagree"}.isdisjoint(bench_process.codes(trial))
