@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import random
+import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -44,10 +46,15 @@ def kill_scheduler(cluster: RunningCluster, pids: Mapping[str, int], role: str) 
     faults.kill(faults.scheduler_pid(cluster))
 
 
+def freeze_scheduler(cluster: RunningCluster, pids: Mapping[str, int], role: str) -> None:
+    os.kill(faults.scheduler_pid(cluster), signal.SIGSTOP)
+
+
 LOST: dict[Fault, str] = {
     kill_worker: "its worker is gone",
     set_data_down: "its interface data is down",
     set_control_down: "its worker has not answered for 4 s",
+    freeze_scheduler: "has not answered for 4 s; start it anew",
     kill_scheduler: "cluster: the scheduler tls://10.88.0.1:8786 ",
 }
 
@@ -117,3 +124,25 @@ def test_twenty_losses_at_random_moments(seed: int, tmp_path: Path) -> None:
             if fault is set_data_down:
                 set_data_up(cluster, pids)
     assert sorted(scratch.iterdir()) == []
+
+
+@pytest.mark.long
+def test_the_roles_of_a_run_that_is_killed_end_and_the_next_one_finds_room(
+    cluster: RunningCluster, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        with faults.lossy_run(cluster, tmp_path, "--proxies", "4", "--clients", "4") as run:
+            assert run.wait_for_load()
+            killed_s = time.monotonic()
+            run.process.kill()
+            assert faults.wait_until_gone(cluster, killed_s) < ENDED_S
+
+
+@pytest.mark.long
+def test_a_scheduler_that_is_silent_is_lost(tmp_path: Path) -> None:
+    clusters.need()
+    with clusters.started(tmp_path, "--local", "3") as cluster:
+        scheduler = faults.scheduler_pid(cluster)
+        pids = faults.worker_pids(cluster)
+        lose(cluster, tmp_path, freeze_scheduler, pids=pids, role="client", after_s=2.2)
+        os.kill(scheduler, signal.SIGCONT)

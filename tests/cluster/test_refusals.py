@@ -75,6 +75,7 @@ def test_a_worker_with_other_sources_is_named(tmp_path: Path) -> None:
     refused_by_worker(prefix, tmp_path, "runs other sources of bench", "install the same version")
 
 
+@pytest.mark.long
 def test_a_worker_with_another_version_is_named(tmp_path: Path) -> None:
     needs.module("distributed")
     prefix = altered(tmp_path / "copy", "bench/__init__.py", '__version__ = "', '__version__ = "9.')
@@ -105,6 +106,7 @@ def test_where_no_scheduler_is_one_line_says_so(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_workers_without_resources_are_named_with_what_they_lack(tmp_path: Path) -> None:
     with dask_processes.running({"right": ()}, tmp_path):
         done = run(address_of(tmp_path), tmp_path)
