@@ -25,8 +25,6 @@ LOGGING: dict[str, Any] = {"logging": {"distributed": "warning"}}
 """What goes to stderr; to be set before `distributed` is imported."""
 # Dask serves HTTP whatever is said, on every interface: here it is none but this machine's, without a page.
 _NO_PAGES = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
-_HTTP = "127.0.0.1:0"
-"""Dask opens a port for HTTP whatever is asked of it: beside its own on the network, unless one is named."""
 OPTIONS: dict[str, dict[str, Any]] = {
     "Scheduler": _NO_PAGES,
     # No limit: it would pause or kill a worker for the memory that its roles use.
