@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.cluster import worker
 from bench.cluster.connection import DaskCluster, WorkerFacts
@@ -140,21 +140,37 @@ class _Placer:
         host = split_address(self._plan.cluster.proxy_at)[0]
         return [each for each in offering if host in self._descriptions[each.address].addresses.values()]
 
+    def _candidates(self, role: str) -> list[WorkerFacts]:
+        """Return the workers that can take a role now; LabError where none can."""
+        # The scheduler looks at what a worker offers, and not at what of it is taken: it would wait there.
+        taken: dict[str, _Taken] = self._cluster.call_scheduler(_taken)
+        nothing = _Taken({}, 1)  # of a worker that is gone: its call says so
+        offering = self._offering(role)
+        with_resource = [
+            each
+            for each in offering
+            if each.resources[role] - taken.get(each.address, nothing).resources.get(role, 0) >= 1
+        ]
+        found = [each for each in with_resource if taken.get(each.address, nothing).idle_threads > 0]
+        if found:
+            return found
+        names = ", ".join(each.name for each in with_resource or offering)
+        if with_resource:
+            threads = max(
+                int(sum(each.resources.get(known, 0) for known in _ROLES)) for each in with_resource
+            )
+            raise LabError(
+                f"cluster: no worker has a thread left for the role {role}, and each role holds one: start"
+                f" {names} with `--nthreads {threads}`"
+            )
+        raise LabError(
+            f"cluster: no worker has the resource {role} left: another run has what {names} offer;"
+            " wait for its end, or start more workers"
+        )
+
     def _place(self, role: str, key: str) -> tuple[str, Any]:
         """Have one role placed, on a worker without one as long as there is such; return where."""
-        # The scheduler looks at what a worker offers, and not at what of it is taken: it would wait there.
-        taken = self._cluster.call_scheduler(_taken_resources)
-        offering = [
-            each
-            for each in self._offering(role)
-            if each.resources[role] - taken.get(each.address, {}).get(role, 0) >= 1
-        ]
-        if not offering:
-            names = ", ".join(each.name for each in self._offering(role))
-            raise LabError(
-                f"cluster: no worker has the resource {role} left: another run has what {names} offer;"
-                " wait for its end, or start more workers"
-            )
+        offering = self._candidates(role)
         used = {address for _, address, _ in self.held.values()}
         free = [each.address for each in offering if each.address not in used]
         # Where another run is, the kernel counts for both.
@@ -186,9 +202,20 @@ class _Placer:
         )
 
 
-def _taken_resources(dask_scheduler: Any) -> dict[str, dict[str, float]]:
-    """Return what of its resources each worker has given away, by address; runs in the scheduler."""
-    return {address: dict(each.used_resources) for address, each in dask_scheduler.workers.items()}
+class _Taken(NamedTuple):
+    """What a worker has given away."""
+
+    resources: dict[str, float]
+    idle_threads: int
+    """Threads that run no task."""
+
+
+def _taken(dask_scheduler: Any) -> dict[str, _Taken]:
+    """Return what each worker has given away, by address; runs in the scheduler."""
+    return {
+        address: _Taken(dict(each.used_resources), each.nthreads - len(each.processing))
+        for address, each in dask_scheduler.workers.items()
+    }
 
 
 def _places(

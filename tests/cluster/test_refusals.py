@@ -113,6 +113,14 @@ def test_workers_without_resources_are_named_with_what_they_lack(tmp_path: Path)
         expect_refused(done, "of the resource proxy", "--resources proxy=1")
 
 
+def test_workers_with_fewer_threads_than_roles_are_named(tmp_path: Path) -> None:
+    needs.module("distributed")
+    roles = [f"DASK_DISTRIBUTED__WORKER__RESOURCES__{role}=1" for role in ("CLIENT", "PROXY", "BACKEND")]
+    with dask_processes.running({"narrow": ["env", *roles]}, tmp_path):
+        done = run(address_of(tmp_path), tmp_path)
+        expect_refused(done, "no worker has a thread left for the role", "start narrow with `--nthreads 3`")
+
+
 class OneName:
     """Stands for a client of Dask whose scheduler has two workers of one name."""
 
