@@ -194,10 +194,10 @@ def connect(scheduler: str, timeout_s: float = _CONNECT_TIMEOUT_S) -> Iterator[D
     LabError where there is none, or where it has no worker. What of it is lost later is the caller's to say:
     Dask itself prints nothing.
     """
+    address, security = endpoint.locate(scheduler)
     import distributed  # noqa: PLC0415 - half a second that only a cluster needs
 
     _silence()
-    address, security = endpoint.locate(scheduler)
     endpoint.reach(address, security, timeout_s)
     try:
         client = distributed.Client(  # type: ignore[no-untyped-call]

@@ -1,6 +1,7 @@
 """Where a scheduler is, how to prove who we are there, and why none answers."""
 
 import asyncio
+import importlib.util
 import ssl
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from bench.cluster import cluster_file
 from bench.cluster.certificates import CertificateFiles
 from bench.errors import LabError
 
+EXTRA = "keepalive-bench[cluster]"
 _START = "start one with `bench cluster up`, or with Dask's own commands"
 _ONE_CA = "give both sides certificates of one CA"
 _CONFIGURED = {
@@ -19,11 +21,20 @@ _CONFIGURED = {
 """Attributes of Dask's Security, and the keys of Dask's configuration that they come from."""
 
 
+def check_packages(*names: str) -> None:
+    """Raise LabError unless the packages are installed."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise LabError(f"cluster: the package {name} is not installed; pip install '{EXTRA}'")
+
+
 def locate(scheduler: str) -> tuple[str, Any]:
     """Return the address of the scheduler, and Dask's Security, by its address or by a cluster file.
 
-    LabError where its address wants certificates, and Dask's configuration names none that can be read.
+    LabError where Dask is not installed, or where the address wants certificates, and Dask's configuration
+    names none that can be read.
     """
+    check_packages("distributed")
     import distributed  # noqa: PLC0415 - half a second that only a cluster needs
 
     if "://" in scheduler:

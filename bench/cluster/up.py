@@ -1,6 +1,5 @@
 """Bring up a cluster for a first try, and hold it until Ctrl-C: what `bench cluster up` does."""
 
-import importlib.util
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,14 +10,12 @@ from pathlib import Path
 from bench.cluster import certificates, cluster_file, local
 from bench.cluster.certificates import CertificateFiles
 from bench.cluster.cluster_file import ClusterFile, Namespaces
+from bench.cluster.endpoint import check_packages
 from bench.cluster.local import LocalCluster, WorkerOptions
-from bench.errors import LabError
 from bench.lab import Lab
 
 _LOOK_S = 0.5
 """How long the end of a process may go unnoticed."""
-EXTRA = "keepalive-bench[cluster]"
-
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -45,13 +42,6 @@ class LocalRequest:
 def ending_signals() -> list[signal.Signals]:
     """Return the signals that end a cluster: not those that who started us has ignored, as nohup does."""
     return [each for each in _ENDING if signal.getsignal(each) is not signal.SIG_IGN]
-
-
-def check_packages(*names: str) -> None:
-    """Raise LabError unless the packages are installed."""
-    for name in names:
-        if importlib.util.find_spec(name) is None:
-            raise LabError(f"cluster: the package {name} is not installed; pip install '{EXTRA}'")
 
 
 def run_local(request: LocalRequest, report: Report) -> None:

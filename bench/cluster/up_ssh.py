@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench.cluster import certificates, cluster_file, interfaces
 from bench.cluster.cluster_file import Claim
+from bench.cluster.endpoint import check_packages
 from bench.cluster.hosts_file import SshHost
-from bench.cluster.up import Report, check_packages, describe, ending_signals
+from bench.cluster.up import Report, describe, ending_signals
 from bench.errors import LabError, PlanError
 from bench.lab import supervisor
 

@@ -78,7 +78,8 @@ def finish(
     if as_json:
         printing.echo_json(build_output(done, answers))
     elif quiet:
-        printing.echo(done.directory)
+        if done.directory is not None:  # nothing is kept of a run that ended before its first trial
+            printing.echo(done.directory)
     else:
         print_run(done, picture)
         if answers is not None and stopping is not None and (done.kind == "run" or stopping.looks):

@@ -7,10 +7,13 @@ a full disk but for the number of the error.
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench.commands import print_run
+from bench.runs import read
 from tests import needs
 from tests.command_line import run
 from tests.synthetic import KEEPALIVE, SHORT, write
@@ -82,3 +85,12 @@ def test_a_pipe_that_nobody_reads_is_not_waited_for(command: str, folder: Path, 
     assert done.exit_code == 2
     assert "pipe.png" in done.stderr
     assert "cannot be written: No such device or address" in done.stderr
+
+
+def test_a_run_that_ended_before_its_first_trial_names_no_folder(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = replace(read.read(folder), trials=(), directory=None, interrupted=True)
+    with pytest.raises(SystemExit) as exited:
+        print_run.finish(done, as_json=False, quiet=True)
+    assert (exited.value.code, *capsys.readouterr()) == (130, "", "")
