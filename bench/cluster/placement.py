@@ -3,7 +3,7 @@
 import queue
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -140,18 +140,15 @@ class _Placer:
         host = split_address(self._plan.cluster.proxy_at)[0]
         return [each for each in offering if host in self._descriptions[each.address].addresses.values()]
 
-    def _candidates(self, role: str) -> list[WorkerFacts]:
+    def _candidates(self, role: str, taken: Mapping[str, "_Taken"]) -> list[WorkerFacts]:
         """Return the workers that can take a role now; LabError where none can."""
-        # The scheduler looks at what a worker offers, and not at what of it is taken: it would wait there.
-        taken: dict[str, _Taken] = self._cluster.call_scheduler(_taken)
-        nothing = _Taken({}, 1)  # of a worker that is gone: its call says so
         offering = self._offering(role)
         with_resource = [
             each
             for each in offering
-            if each.resources[role] - taken.get(each.address, nothing).resources.get(role, 0) >= 1
+            if each.resources[role] - taken.get(each.address, _NOTHING).resources.get(role, 0) >= 1
         ]
-        found = [each for each in with_resource if taken.get(each.address, nothing).idle_threads > 0]
+        found = [each for each in with_resource if taken.get(each.address, _NOTHING).idle_threads > 0]
         if found:
             return found
         names = ", ".join(each.name for each in with_resource or offering)
@@ -170,11 +167,15 @@ class _Placer:
 
     def _place(self, role: str, key: str) -> tuple[str, Any]:
         """Have one role placed, on a worker without one as long as there is such; return where."""
-        offering = self._candidates(role)
+        # The scheduler looks at what a worker offers, and not at what of it is taken: it would wait there.
+        taken: dict[str, _Taken] = self._cluster.call_scheduler(_taken)
+        offering = self._candidates(role, taken)
         used = {address for _, address, _ in self.held.values()}
         free = [each.address for each in offering if each.address not in used]
         # Where another run is, the kernel counts for both.
-        free = [address for address in free if not any(taken.get(address, {}).values())] or free
+        free = [
+            address for address in free if not any(taken.get(address, _NOTHING).resources.values())
+        ] or free
         future = self._cluster.client.submit(
             worker.hold,
             key,
@@ -208,6 +209,10 @@ class _Taken(NamedTuple):
     resources: dict[str, float]
     idle_threads: int
     """Threads that run no task."""
+
+
+_NOTHING = _Taken({}, 1)
+"""Of a worker that is gone: its call says so."""
 
 
 def _taken(dask_scheduler: Any) -> dict[str, _Taken]:
