@@ -1,5 +1,6 @@
 """One role of a trial on one machine: it is started, observed and counted there, as on a single machine."""
 
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -68,6 +69,9 @@ class Part:
         self._testbed = Testbed(
             place, self._stack, request.trial, self._reporter, cores=cores, ours=request.ours
         )
+        self._load_over = threading.Event()
+        if request.role != "client":
+            self._testbed.roles.load_over = self._load_over
         self._load: LoadClients | None = None
         self._running: RunningProxy | None = None
 
@@ -118,9 +122,8 @@ class Part:
         return PartResult(result, counts, self._load.totals, tuple(self._load.seconds))
 
     def end_window(self) -> None:
-        """End the window now, as the clients on other machines are done; callable while it runs."""
-        self._testbed.roles.is_load_over = True
-        self._testbed.roles.interruption.set()
+        """End the window and the drain, as the clients on other machines are done; callable while it runs."""
+        self._load_over.set()
 
     def interrupt(self) -> None:
         """End the window now; callable while it runs."""
@@ -129,6 +132,7 @@ class Part:
     def kill(self) -> None:
         """Kill the role, and whatever it started; callable while it runs, which then fails."""
         self.interrupt()
+        self.end_window()
         for host in self._testbed.place.hosts.values():
             host.kill()
 

@@ -74,6 +74,7 @@ class RunningParts:
             self._watch(phases, receive, None)
         if self._lease.lost:
             self._interrupt()
+            self._call_left(worker.end_window)
             self._watch([], receive, time.monotonic() + _GATHER_S)
         return self._gather()
 
@@ -94,7 +95,7 @@ class RunningParts:
                 pending = {future for future in pending if self._begun[future].key not in lost}
 
     def _end_with_clients(self, pending: "Set[Future[Any]]") -> None:
-        """End the window of the other parts once all clients are done, as after so many responses."""
+        """End the drain of the other parts once all clients are done, and the window if it still lasts."""
         roles = {self._begun[future].role for future in pending}
         if self._is_ended or "client" in roles or not roles:
             return

@@ -56,8 +56,8 @@ class Roles:
     """Where the servers listen."""
     interruption: threading.Event = field(default_factory=threading.Event)
     """Set by whoever ends the window early, from another thread."""
-    is_load_over: bool = False
-    """Whether the load from other machines is over: an early end is none then; set before `interruption`."""
+    load_over: threading.Event | None = None
+    """Set once the load from other machines is over; None where there is no such load."""
     target: tuple[int, ...] = ()
     """Process trees of a server that runs already, in the place of the proxy."""
     target_ports: set[int] = field(default_factory=set)
@@ -80,12 +80,12 @@ class Roles:
         meanwhile.
         """
         while (left_ns := moment_ns - time.monotonic_ns()) > 0:
-            if self.is_load_over:
-                return
             if self.interruption.is_set():
                 raise KeyboardInterrupt
+            if self.load_over is not None and self.load_over.is_set():
+                return
             if self.load is None:
-                self.interruption.wait(left_ns / 1e9)
+                self.interruption.wait(min(left_ns, _POLL_NS) / 1e9)
             elif self.load.is_over:
                 return
             else:
@@ -96,6 +96,8 @@ class Roles:
         if self.load is not None:
             self.load.finish(timeout_s)
             return ()
+        if self.load_over is not None:
+            self.load_over.wait(timeout_s)
         deadline_s = time.monotonic() + timeout_s
         return tuple(
             client.wait_event("done", max(0.0, deadline_s - time.monotonic())) for client in self.clients

@@ -64,3 +64,13 @@ def test_two_runs_on_the_same_machines_do_not_count_for_each_other(
         upstream = trial["upstream"]
         assert {*upstream["witnesses"].values(), None} == {upstream["connections_opened"], None}
         assert {"witnesses-disagree"}.isdisjoint(bench_process.codes(trial))
+
+
+@pytest.mark.parametrize("flags", [("--delay", "400ms"), ("--delay", "50ms", "--pool-max", "2")])
+def test_what_is_on_its_way_at_the_end_of_the_window_is_counted_on_every_machine(
+    cluster: RunningCluster, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    [trial] = cluster.trials(tmp_path, "--mode", "short", *flags)
+    upstream = trial["upstream"]
+    assert set(upstream["witnesses"].values()) == {upstream["requests_total"]}
+    assert bench_process.codes(trial) == set()
