@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+_COMMENT = re.compile(r"<!--.*?-->", flags=re.DOTALL)
 _BLOCK = re.compile(r"^```([^\n`]*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 INPUTS = ("nginx", "haproxy", "toml", "yaml", "json", "dockerfile", "python")
 """The languages of blocks that a reader copies into a file; a block without one holds commands or output."""
@@ -36,6 +37,11 @@ def find_command_lines(text: str) -> list[str]:
 def remove_blocks(text: str) -> str:
     """Return a Markdown text without its blocks."""
     return _BLOCK.sub("", text)
+
+
+def remove_comments(text: str) -> str:
+    """Return a Markdown text without its comments, which are no words of it."""
+    return _COMMENT.sub("", text)
 
 
 def format_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -21,15 +21,17 @@ SECTIONS = {
 ORDER = {
     "how-to": (
         "diagnose-time-wait",
-        "check-a-configuration",
-        "choose-the-pool-size",
+        "check-and-repair-a-configuration",
         "find-an-idle-timeout",
-        "compare-two-proxies",
-        "gate-a-change",
-        "upgrade-nginx",
+        "choose-the-pool-size",
+        "compare-two-proxies-or-versions",
+        "upgrade-nginx-across-1.29.7",
+        "measure-with-your-own-traffic",
+        "read-a-result",
+        "gate-a-change-in-ci",
         "run-on-several-machines",
         "run-on-kubernetes-or-slurm",
-        "teach-it",
+        "teach-it-in-twenty-minutes",
     ),
     "concepts": (
         "time-wait",

@@ -248,9 +248,10 @@ def test_only_broken_shows_the_worst_first(folder: Path) -> None:
     assert "of 3 locations, 1 reused, 2 not reused" in done.stdout
 
 
-def test_the_example_of_the_readme_is_read(folder: Path) -> None:
-    readme = Path(__file__).parents[2] / "README.md"
-    (example,) = (part for part in readme.read_text().split("```") if "[upstream.app]" in part)
+def test_the_example_of_the_documents_is_read(folder: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "check-and-repair-a-configuration.md"
+    (example,) = (part for part in page.read_text().split("```toml") if "[upstream.app]" in part)
+    example = example.partition("```")[0]
     (folder / settings_file.NAME).write_text(example)
     accepted = {"format": "bench check baseline 1", "findings": [], "locations": []}
     (folder / "accepted.json").write_text(json.dumps(accepted))

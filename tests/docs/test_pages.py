@@ -48,7 +48,7 @@ def broken_links(name: str, text: str) -> list[str]:
 def test_the_index_lists_all_pages() -> None:
     index = FILES["docs/index.md"]
     assert index == pages.list_pages(index), "make reference"
-    listed = set(re.findall(r"\]\(([\w/-]+\.md)\)", index))
+    listed = set(re.findall(r"\]\(([\w/.-]+\.md)\)", index))
     assert listed == {page.path for section in pages.SECTIONS for page in pages.find_pages(section)} != set()
 
 
