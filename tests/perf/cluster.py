@@ -11,7 +11,9 @@ Tables go to standard output. Each part brings up clusters of its own.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import math
 import statistics
 import tempfile
 import time
@@ -154,9 +156,21 @@ def _fullest_backend(trial: dict[str, Any]) -> int:
 
 
 def sizing(rounds: int) -> None:
-    """Hold `bench size` against a fleet of 4 proxies with 2 workers each before 4 backends."""
-    rate, idle = 400, 4
-    fleet = ("--proxies", "4", "--subject", "nginx", "--subject-workers", "2", "--backends", "4")
+    """Hold `bench size` against 4 proxies with 2 workers each before 4 backends: a small pool, and its own."""
+    with cluster("--local", "10") as (running, folder):
+        rows = [_sized(running, folder, idle) for _ in range(rounds) for idle in (4, None)]
+    columns = ("keepalive", "latency, ms", "reuse predicted", "measured", "apart")
+    print(table((*columns, "most per backend predicted", "measured"), rows))  # noqa: T201
+
+
+def _sized(running: RunningCluster, folder: Path, idle: int | None) -> list[str]:
+    """Return the row of one size of the pools; None: the size that is predicted to reach 99 % of reuse."""
+    rate = 400
+    fleet = ProxyFleet(
+        rate=rate, latency_s=0.041, proxies=4, workers=2, backends=4, requests_per_connection=None
+    )
+    pool = size(fleet, 0.99).needed if idle is None else idle
+    proxies = ("--proxies", "4", "--subject", "nginx", "--subject-workers", "2", "--backends", "4")
     load = (
         "--rate",
         str(rate),
@@ -169,61 +183,25 @@ def sizing(rounds: int) -> None:
         "--load-workers",
         "2",
     )
-    rest = (
-        "--delay",
-        "exponential:40ms",
-        "--pool-idle",
-        str(idle),
-        "--warmup",
-        "1",
-        "-d",
-        "20",
-        "--trials",
-        "1",
-    )
-    rows = []
-    with cluster("--local", "10") as (running, folder):
-        for _ in range(rounds):
-            (trial,) = run(running, folder, "--mode", "keepalive", *fleet, *load, *rest)
-            latency_s = (
-                trial["service_ms"]["p50"] / 1000 / 0.6931
-            )  # exponential: the mean is the median / ln 2
-            said = size(
-                ProxyFleet(
-                    rate=rate,
-                    latency_s=latency_s,
-                    proxies=4,
-                    workers=2,
-                    backends=4,
-                    requests_per_connection=None,
-                ),
-                0.99,
-                idle,
-            )
-            requests = trial["upstream"]["requests_total"]
-            opened = trial["upstream"]["connections_opened"]
-            per_worker = rate * latency_s / 8
-            filled = 8 * min(one_pool(per_worker, idle).mean_open, in_flight(per_worker))
-            predicted = said.chosen.reused_share - filled / requests
-            rows.append(
-                [
-                    f"{1000 * latency_s:.1f}",
-                    f"{predicted:.4f}",
-                    f"{1 - opened / requests:.4f}",
-                    f"{100 * abs(1 - opened / requests - predicted) / predicted:.1f} %",
-                    f"{said.chosen.backend_connections:.1f}",
-                    f"{_fullest_backend(trial)}",
-                ]
-            )
-    columns = (
-        "latency, ms",
-        "reuse predicted",
-        "measured",
-        "apart",
-        "connections per backend, at the most",
-        "measured",
-    )
-    print(table(columns, rows))  # noqa: T201
+    rest = ("--delay", "exponential:40ms", "--pool-idle", str(pool), "--warmup", "1", "-d", "20")
+    (trial,) = run(running, folder, "--mode", "keepalive", "--trials", "1", *proxies, *load, *rest)
+    # Of an exponential distribution the mean is the median / ln 2.
+    latency_s = trial["service_ms"]["p50"] / 1000 / math.log(2)
+    said = size(dataclasses.replace(fleet, latency_s=latency_s), 0.99, pool)
+    requests, opened = trial["upstream"]["requests_total"], trial["upstream"]["connections_opened"]
+    per_worker = rate * latency_s / fleet.pools
+    # A trial begins with empty pools: each of their connections is opened once more than in the long run.
+    filled = fleet.pools * min(one_pool(per_worker, pool).mean_open, in_flight(per_worker))
+    predicted, measured = said.chosen.reused_share - filled / requests, 1 - opened / requests
+    return [
+        str(pool),
+        f"{1000 * latency_s:.1f}",
+        f"{predicted:.4f}",
+        f"{measured:.4f}",
+        f"{100 * abs(measured - predicted) / predicted:.1f} %",
+        f"{said.chosen.backend_connections:.1f}",
+        f"{_fullest_backend(trial)}",
+    ]
 
 
 PARTS: dict[str, Callable[[int], None]] = {"hosts": hosts, "start": start, "traffic": traffic, "size": sizing}
