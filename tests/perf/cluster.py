@@ -156,7 +156,7 @@ def _fullest_backend(trial: dict[str, Any]) -> int:
 
 
 def sizing(rounds: int) -> None:
-    """Hold `bench size` against 4 proxies with 2 workers each before 4 backends: a small pool, and its own."""
+    """Hold `bench size` against a fleet of proxies: with a small pool, and with the one that it names."""
     with cluster("--local", "10") as (running, folder):
         rows = [_sized(running, folder, idle) for _ in range(rounds) for idle in (4, None)]
     columns = ("keepalive", "latency, ms", "reuse predicted", "measured", "apart")
