@@ -115,6 +115,11 @@ class KernelView:
         self.missing[-1] += "; psutil counts them instead, less often"
         return table
 
+    @property
+    def left_over(self) -> int:
+        """Return the sockets in TIME_WAIT that were there when this was made."""
+        return 0 if self._base is None else self._base.time_wait
+
     def counters(self, is_full: bool = True) -> Counters | None:
         """Return the counters now, what only grows counted from when this was made.
 
@@ -146,6 +151,8 @@ class HostObserver:
     def __init__(self, target: HostTarget, is_shared: bool) -> None:
         self.name = target.host.name
         self.peaks = Peaks()
+        self.left_over = 0
+        """Sockets in TIME_WAIT of trials before, for which the kernel's gauge is too high."""
         self._is_shared = is_shared
         self._trees = [ProcessTree(pid) for pid in target.pids]
         self._memory = Memory(0.0, None)
@@ -209,4 +216,5 @@ class HostObserver:
 
     def _gauges_of(self, counters: Counters) -> Counters:
         """Return the gauges that samples follow; opens that hosts share do not describe this one."""
+        counters = counters._replace(time_wait=max(0, counters.time_wait - self.left_over))
         return counters._replace(active_opens=0, passive_opens=0) if self._is_shared else counters

@@ -96,6 +96,9 @@ class Sampler:
             )
             for number, (each, hosts) in enumerate(zip(targets, groups, strict=False))
         ]
+        for namespace in self._namespaces:
+            for host in namespace.hosts:
+                host.left_over = namespace.kernel.left_over
         self._is_shared = is_shared
         self._on_sample = on_sample
         self._interval_ns = interval_ns

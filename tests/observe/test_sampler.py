@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from bench.observe import host_observer as observed_host
-from bench.observe.host_observer import HostSample, HostTarget
+from bench.observe.host_observer import HostObserver, HostSample, HostTarget, KernelView
 from bench.observe.sampler import Sampler
+from bench.observe.tcp_counters import Counters
 
 TIMEOUT_S = 60.0
 
@@ -85,6 +86,24 @@ def test_a_sample_after_a_survey_has_its_counts(here: Any, wire: Any) -> None:
     sampler.close()
     first = collected.samples[0]
     assert (first.time_wait, first.ports_used) == (9, 9)
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_what_trials_before_left_in_time_wait_is_not_this_ones(here: Any, wire: Any, is_shared: bool) -> None:
+    elsewhere = HostTarget(here, listens=frozenset({1}), connects_to=frozenset({wire.port + 1}))
+    observer = HostObserver(elsewhere, is_shared)
+    wire.time_wait(400)
+    before = Counters(time_wait=400)
+    kernel = KernelView(here)
+    sockets = kernel.sockets()
+    kernel.close()
+    assert sockets is not None
+    observer.left_over = 400
+    assert observer.count_sockets(before, sockets).time_wait == 0
+    grown = Counters(active_opens=90, time_wait=490)
+    assert observer.sample(1, grown).time_wait == 90
+    fallen = Counters(active_opens=90, time_wait=300)
+    assert observer.sample(2, fallen).time_wait == 0
 
 
 def test_on_loopback_shared_counters_are_no_witness(here: Any) -> None:
