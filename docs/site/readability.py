@@ -15,10 +15,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from docs.site import markdown
 from docs.site.pages import ROOT
 
 _BLOCKS = re.compile(r"^```.*?^```[^\S\n]*$", flags=re.DOTALL | re.MULTILINE)
-_COMMENTS = re.compile(r"<!--.*?-->", flags=re.DOTALL)
 _IMAGES = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 _LINKS = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _CODE = re.compile(r"`[^`\n]*`")
@@ -34,7 +34,7 @@ class Readability:
     """What the sentences of a text are like; of a text without sentences all is 0."""
 
     words: int
-    """All words of the page, those of code included: what `wc -w` counts."""
+    """All words of the page, those of code included; comments, such as marks of figures, are not read."""
     sentences: int
     longest: str
     """The sentence with the most words."""
@@ -50,7 +50,7 @@ class Readability:
 def measure(text: str) -> Readability:
     """Return how readable a Markdown text is."""
     sentences = list(find_sentences(text))
-    total = len(text.split())
+    total = len(markdown.remove_comments(text).split())
     if not sentences:
         return Readability(total, 0, "", 0.0)
     words = [word for sentence in sentences for word in find_words(sentence)]
@@ -61,8 +61,7 @@ def measure(text: str) -> Readability:
 
 def find_sentences(text: str) -> Iterator[str]:
     """Yield the sentences of a Markdown text, those of list items and table cells apart; code is `Code`."""
-    for pattern in (_BLOCKS, _COMMENTS, _IMAGES):
-        text = pattern.sub("", text)
+    text = _IMAGES.sub("", markdown.remove_comments(_BLOCKS.sub("", text)))
     text = _HEADS.sub("", _LINKS.sub(r"\1", text))
     text = _CODE.sub("Code", text)
     for part in _parts(text):

@@ -20,7 +20,6 @@ from docs.site.pages import DOCS, ROOT
 PAGES = {
     file.relative_to(DOCS).as_posix(): file.read_text(encoding="utf-8") for file in sorted(DOCS.rglob("*.md"))
 }
-SHORT = [page for page in PAGES if not page.startswith("reference/")]
 HOW_TO = [page for page in PAGES if page.startswith("how-to/")]
 OTHER_PROGRAMS = (
     "how-to/run-on-kubernetes-or-slurm.md",
@@ -29,9 +28,6 @@ OTHER_PROGRAMS = (
     "reference/pipes.md",
 )
 """Pages that name options of servers, of Dask, and of the processes that `bench` starts."""
-MOST_WORDS = 900
-"""A page is read by somebody whose host has a problem; what is looked up may be longer."""
-MOST_WORDS_OF_A_SENTENCE = 30
 
 
 def commands(text: str) -> list[str]:
@@ -97,19 +93,6 @@ def test_each_command_can_be_typed(page: str, line: str, place: Path) -> None:
 @pytest.mark.parametrize("page", HOW_TO)
 def test_a_how_to_shows_commands(page: str) -> None:
     assert commands(PAGES[page])
-
-
-@pytest.mark.parametrize("page", SHORT)
-def test_a_page_is_short(page: str) -> None:
-    assert len(markdown.remove_comments(PAGES[page]).split()) <= MOST_WORDS
-
-
-@pytest.mark.parametrize("page", HOW_TO)
-def test_a_how_to_has_no_long_sentence(page: str) -> None:
-    prose = markdown.remove_blocks(markdown.remove_comments(PAGES[page]))
-    blocks = re.split(r"\n\s*\n|^- |\|", prose, flags=re.MULTILINE)
-    sentences = [sentence for block in blocks for sentence in re.split(r"(?<=[.!?:;])\s+", block)]
-    assert [each for each in sentences if len(each.split()) > MOST_WORDS_OF_A_SENTENCE] == []
 
 
 @pytest.mark.parametrize("page", ["README.md", *sorted(set(PAGES) - set(OTHER_PROGRAMS))])

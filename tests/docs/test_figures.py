@@ -14,7 +14,7 @@ from docs.site.pages import ROOT
 FILES = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in figures.find_files()}
 _HELD = ("README", "docs/index", "docs/how-to/", "docs/concepts/", "docs/reference/scenarios")
 HELD = [name for name in FILES if name.startswith(_HELD)]
-TO_BE_REWRITTEN = ("docs/how-to/diagnose-time-wait.md", "docs/how-to/find-an-idle-timeout.md")
+TO_BE_REWRITTEN = ("docs/how-to/diagnose-time-wait.md",)
 """Pages from before the marks."""
 
 
