@@ -55,8 +55,8 @@ def run_local(request: LocalRequest, report: Report) -> None:
         lab = stack.enter_context(local.open_hosts(request.hosts))
         cluster, file = _start(lab, request)
         claim.write(file)
-        report.announce(file, list(cluster.workers))
         try:
+            report.announce(file, list(cluster.workers))
             _hold(cluster, report.warn)
         except KeyboardInterrupt:
             return

@@ -102,8 +102,8 @@ class _Life:
                 await self._wait_for_workers(cluster)
                 file = describe(cluster.scheduler.address, self.options.certificates)
                 self.claim.write(file)
-                self.report.announce(file, [host.name for host in self.request.hosts])
                 self.is_ready = True
+                self.report.announce(file, [host.name for host in self.request.hosts])
                 await self._hold(cluster)
         except RuntimeError as error:
             cause = error.__cause__ and error.__cause__.__cause__
