@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from backends.http.options import parse_options
 from bench import cli
 from bench.cli import bench
+from bench.commands.lazy_group import HELP_NAMES
 from docs.site import figures, markdown
 from proxy.flags import read_flags
 
@@ -128,7 +129,7 @@ def test_what_is_cheap_does_what_it_says(
 @pytest.mark.parametrize("line", [line for page, line in COMMANDS if page == "README.md"])
 def test_a_command_of_the_readme_can_be_typed(line: str) -> None:
     command: click.Command = bench
-    context = click.Context(bench, info_name="bench")
+    context = click.Context(bench, info_name="bench", help_option_names=HELP_NAMES)
     arguments = words(line)
     while isinstance(command, click.Group):
         _, found, arguments = command.resolve_command(context, arguments)

@@ -8,8 +8,9 @@ from click.shell_completion import CompletionItem
 
 from bench.commands.closed_output import output_may_close
 
-HELP = {"help_option_names": ["-h", "--help"]}
-"""How each command and each group is called for help."""
+HELP_NAMES = ["-h", "--help"]
+"""How each command and each group is called for help: click keeps the names of the first context."""
+HELP = {"help_option_names": HELP_NAMES}
 
 
 class LazyGroup(click.Group):

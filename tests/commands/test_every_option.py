@@ -9,6 +9,7 @@ import click
 import pytest
 
 from bench.cli import bench
+from bench.commands.lazy_group import HELP_NAMES
 from tests import command_line
 
 VALUES = ("", "-1", "0", "nan", "inf", "x", "1e400", "9" * 30, "--", "=", "a=b", "/nowhere/x", "1..0", "é")
@@ -25,7 +26,7 @@ BASES = {
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Yield the path of every command that is tried."""
-    context = click.Context(group)
+    context = click.Context(group, help_option_names=HELP_NAMES)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         if isinstance(command, click.Group):
@@ -39,7 +40,7 @@ def options(path: tuple[str, ...]) -> Iterator[str]:
     command: click.Command | None = bench
     for name in path:
         assert isinstance(command, click.Group)
-        command = command.get_command(click.Context(command), name)
+        command = command.get_command(click.Context(command, help_option_names=HELP_NAMES), name)
     assert command is not None
     for param in command.params:
         if isinstance(param, click.Option) and not param.is_flag:

@@ -13,14 +13,14 @@ import click
 import pytest
 
 from bench.cli import bench
-from bench.commands.lazy_group import LazyGroup
+from bench.commands.lazy_group import HELP_NAMES, LazyGroup
 from bench.errors import ExitCode
 from tests import command_line
 
 
 def walk(group: LazyGroup, path: str = "bench") -> Iterator[tuple[str, click.Command]]:
     """Yield each command below `group` with the words that start it."""
-    context = click.Context(group)
+    context = click.Context(group, help_option_names=HELP_NAMES)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
@@ -65,7 +65,7 @@ def test_no_two_flags_differ_by_one_letter(typed: str) -> None:
 
 @every_command
 def test_each_option_states_what_holds_without_it(typed: str) -> None:
-    context = click.Context(ALL[typed])
+    context = click.Context(ALL[typed], help_option_names=HELP_NAMES)
     for each in options(typed):
         record = each.get_help_record(context)
         assert record is not None

@@ -12,6 +12,7 @@ import pytest
 
 from bench import cli
 from bench.commands import json_output
+from bench.commands.lazy_group import HELP_NAMES
 from tests import command_line
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -78,8 +79,8 @@ def _configuration(folder: Path) -> Path:
 
 def _commands(group: click.Group, before: str = "") -> dict[str, click.Command]:
     found: dict[str, click.Command] = {}
-    for name in group.list_commands(click.Context(group)):
-        each = group.get_command(click.Context(group), name)
+    for name in group.list_commands(click.Context(group, help_option_names=HELP_NAMES)):
+        each = group.get_command(click.Context(group, help_option_names=HELP_NAMES), name)
         assert each is not None
         if isinstance(each, click.Group):
             found |= _commands(each, f"{before}{name} ")

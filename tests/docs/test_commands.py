@@ -13,6 +13,7 @@ import click
 import pytest
 
 from bench.cli import bench
+from bench.commands.lazy_group import HELP_NAMES
 from bench.probe.model import Ending, IdleTimeout, ProbeResult
 from docs.site import markdown
 from docs.site.pages import DOCS, ROOT
@@ -59,7 +60,7 @@ def walk_options(command: click.Command, context: click.Context) -> Iterator[str
 @pytest.fixture(scope="module")
 def options() -> frozenset[str]:
     """All options of all commands."""
-    return frozenset(walk_options(bench, click.Context(bench)))
+    return frozenset(walk_options(bench, click.Context(bench, help_option_names=HELP_NAMES)))
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(("page", "line"), SHOWN, ids=[f"{page}: {line}" for page, line in SHOWN])
 def test_each_command_can_be_typed(page: str, line: str, place: Path) -> None:
     command: click.Command = bench
-    context = click.Context(bench, info_name="bench")
+    context = click.Context(bench, info_name="bench", help_option_names=HELP_NAMES)
     arguments = shlex.split(line.partition(" > ")[0])[1:]
     while isinstance(command, click.Group):
         _, found, arguments = command.resolve_command(context, arguments)

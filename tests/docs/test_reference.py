@@ -8,6 +8,7 @@ import click
 import pytest
 
 from bench.cli import bench
+from bench.commands.lazy_group import HELP_NAMES
 from bench.errors import ExitCode
 from bench.plan.flags import FLAGS
 from bench.plan.run_plan import Plan
@@ -37,7 +38,7 @@ def leaves(command: click.Command, context: click.Context) -> list[tuple[str, cl
 
 def test_all_commands_and_options_are_there() -> None:
     sections = dict(part.split("\n", 1) for part in PAGES["reference/commands.md"].split("\n## ")[1:])
-    listed = leaves(bench, click.Context(bench, info_name="bench"))
+    listed = leaves(bench, click.Context(bench, info_name="bench", help_option_names=HELP_NAMES))
     assert list(sections) == [path for path, _ in listed]
     for path, command in listed:
         options = [name for each in command.params for name in each.opts if name.startswith("--")]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 
 from bench.cli import bench
+from bench.commands.lazy_group import HELP_NAMES
 from docs.site import markdown
 
 _HEAD = """\
@@ -19,7 +20,7 @@ of them.
 
 def build() -> str:
     """Return the page."""
-    context = click.Context(bench, info_name="bench")
+    context = click.Context(bench, info_name="bench", help_option_names=HELP_NAMES)
     return _HEAD + "".join(_sections(bench, context))
 
 
