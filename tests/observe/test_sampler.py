@@ -90,7 +90,7 @@ def test_a_sample_after_a_survey_has_its_counts(here: Any, wire: Any) -> None:
 
 @pytest.mark.parametrize("is_shared", [False, True])
 def test_what_trials_before_left_in_time_wait_is_not_this_ones(here: Any, wire: Any, is_shared: bool) -> None:
-    elsewhere = HostTarget(here, listens=frozenset({1}), connects_to=frozenset({wire.port + 1}))
+    elsewhere = HostTarget(here, listens=frozenset({1}), connects_to=frozenset({2}))
     observer = HostObserver(elsewhere, is_shared)
     wire.time_wait(400)
     before = Counters(time_wait=400)
