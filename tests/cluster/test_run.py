@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -74,3 +75,12 @@ def test_what_is_on_its_way_at_the_end_of_the_window_is_counted_on_every_machine
     upstream = trial["upstream"]
     assert set(upstream["witnesses"].values()) == {upstream["requests_total"]}
     assert bench_process.codes(trial) == set()
+
+
+def test_what_a_trial_before_left_in_time_wait_is_said(cluster: RunningCluster, tmp_path: Path) -> None:
+    flags = ("--mode", "short", "--backend-port", "19003", "--trials", "2")
+    first, second = sorted(cluster.trials(tmp_path, *flags), key=lambda trial: int(trial["trial"]))
+    said = [warning["message"] for warning in second["warnings"] if "are in TIME_WAIT" in warning["message"]]
+    (left,) = re.findall(r"^proxy-1: ([\d,]+) connections of before are in TIME_WAIT", "\n".join(said))
+    # A trial that others disturbed is made twice, and leaves as many again.
+    assert int(left.replace(",", "")) >= first["upstream"]["connections_opened"]
