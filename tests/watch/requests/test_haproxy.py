@@ -197,7 +197,8 @@ def running(
     with subprocess.Popen([program, *arguments, "-db", "-f", config], stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + _PATIENCE_S
-            while not _listens(stats) or not (folder / "stats.sock").exists():
+            # The file is there before anybody listens at it.
+            while not _accepts(("127.0.0.1", stats)) or not _accepts(str(folder / "stats.sock")):
                 assert process.poll() is None
                 assert time.monotonic() < deadline, "HAProxy does not listen"
             yield front, stats, process
@@ -205,9 +206,10 @@ def running(
             process.terminate()
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def _accepts(address: tuple[str, int] | str) -> bool:
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    with socket.socket(family) as probe:
+        return probe.connect_ex(address) == 0
 
 
 def request(port: int, count: int) -> None:
