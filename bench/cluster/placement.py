@@ -3,7 +3,7 @@
 import queue
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -255,7 +255,12 @@ def _places(
                 ours=tuple(pids_on[description.machine_id]),
             )
         )
-    return sorted(places, key=lambda place: (_ROLES.index(place.role), place.name))
+    return ordered(places)
+
+
+def ordered(places: Iterable[RolePlace]) -> list[RolePlace]:
+    """Return places by role, and those of a role by number: client-2 comes before client-10."""
+    return sorted(places, key=lambda place: (_ROLES.index(place.role), int(place.name.rpartition("-")[2])))
 
 
 def data_address(interface: str | None, facts: WorkerFacts, description: WorkerDescription) -> str:

@@ -164,8 +164,12 @@ def test_a_cluster_whose_certificates_are_gone_has_ended(tmp_path: Path) -> None
             cluster_file.read(path)
 
 
-def test_without_namespaces_there_is_nothing_to_enter() -> None:
+def test_without_namespaces_there_is_nothing_to_enter(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered: list[int] = []
+    monkeypatch.setattr(syscalls, "setns", lambda descriptor, flag: entered.append(flag))
+    monkeypatch.setattr(syscalls, "count_threads", lambda: 2)
     cluster_file.enter(PLAIN)
+    assert entered == []
 
 
 def test_another_process_under_the_pid_of_an_ended_cluster_is_not_entered(
