@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,21 +45,24 @@ def running(
     ours = ["--host", "127.0.0.1", "--no-dashboard"]
     with ExitStack() as ending:
         options = [*ours, "--port", "0", "--scheduler-file", str(file)]
-        ending.enter_context(_start("dask_scheduler", options, scheduler))
+        ending.enter_context(_start("dask_scheduler", options, folder, scheduler))
         for name, prefix in workers.items():
             options = ["--name", name, "--nthreads", "1", "--no-nanny", "--memory-limit", "0"]
             options += ["--local-directory", str(folder), "--scheduler-file", str(file)]
-            ending.enter_context(_start("dask_worker", [*ours, *options], prefix))
+            ending.enter_context(_start("dask_worker", [*ours, *options], folder, prefix))
         client = ending.enter_context(Client(scheduler_file=str(file), set_as_default=False))  # type: ignore[no-untyped-call]
         client.wait_for_workers(len(workers), timeout=60)
         yield client
 
 
 @contextmanager
-def _start(module: str, options: Sequence[str], prefix: Sequence[str] = ()) -> Iterator[None]:
+def _start(module: str, options: Sequence[str], folder: Path, prefix: Sequence[str] = ()) -> Iterator[None]:
     argv = [*prefix, sys.executable, "-m", f"distributed.cli.{module}", *options]
     root = Path(__file__).parents[2]
-    with subprocess.Popen(argv, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    # Else its scratch space would stay in the temporary folder of all.
+    env = {**os.environ, "DASK_TEMPORARY_DIRECTORY": str(folder)}
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(argv, cwd=root, env=env, stdout=quiet, stderr=quiet) as process:
         try:
             yield
         finally:
