@@ -24,7 +24,11 @@ class LongLine:
 
     port: int
     """Of the server on 127.0.0.1."""
-    accepted: int = 0
+    kept: int = 0
+    """They carried a request, and neither side has ended them.
+
+    A proxy may open one that it needs no more, and a server may wait long for the first request of one.
+    """
     left: int = 0
     """The proxy ended them first."""
     ended: int = 0
@@ -46,11 +50,9 @@ class LongLine:
         return f"127.0.0.1:{self.port_of_line}"
 
     def wait_for_ends(self) -> None:
-        """Wait until each connection so far was ended, by one side or the other."""
+        """Wait until each connection that carried a request was ended, by one side or the other."""
         with self._changed:
-            is_met = self._changed.wait_for(
-                lambda: self.left + self.ended >= self.accepted, timeout=PATIENCE_S
-            )
+            is_met = self._changed.wait_for(lambda: self.kept == 0, timeout=PATIENCE_S)
         assert is_met
 
     def serve(self) -> None:
@@ -61,16 +63,15 @@ class LongLine:
                 return
             far = socket.create_connection(("127.0.0.1", self.port))
             self._open += [near, far]
-            self.count("accepted")
             ways = _Ways(self, near, far)
             for way in (ways.towards_server, ways.towards_proxy):
                 self._threads.append(threading.Thread(target=way, daemon=True))
                 self._threads[-1].start()
 
-    def count(self, name: str) -> None:
-        """Count one more of `name`, and wake who waits for it."""
+    def count(self, name: str, change: int = 1) -> None:
+        """Count one more of `name`, or one less, and wake who waits for it."""
         with self._changed:
-            setattr(self, name, getattr(self, name) + 1)
+            setattr(self, name, getattr(self, name) + change)
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -90,22 +91,25 @@ class _Ways:
     def __init__(self, line: LongLine, near: socket.socket, far: socket.socket) -> None:
         self._line, self._near, self._far = line, near, far
         self._lock = threading.Lock()
-        self._is_ended = self._is_left = False
+        self._is_used = self._is_ended = self._is_left = False
         self._is_crossed = threading.Event()
 
     def towards_server(self) -> None:
         while data := _receive(self._near):
             with self._lock:
-                is_ended = self._is_ended
+                is_ended, is_first = self._is_ended, not self._is_used
+                self._is_used |= not is_ended
             if is_ended:
                 self._line.count("crossed")
                 break
+            if is_first:
+                self._line.count("kept")
             with suppress(OSError):
                 self._far.sendall(data)
         with self._lock:
             self._is_left = not self._is_ended
         if self._is_left:
-            self._line.count("left")
+            self._end("left")
         self._is_crossed.set()
         with suppress(OSError):
             self._far.shutdown(socket.SHUT_RDWR)
@@ -118,12 +122,17 @@ class _Ways:
             self._is_ended = not self._is_left
         if not self._is_ended:
             return
-        self._line.count("ended")
+        self._end("ended")
         self._is_crossed.wait(PATIENCE_S)
         # What the server has not read its kernel answers with RST (tcp_close() in net/ipv4/tcp.c).
         with suppress(OSError):
             self._near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._near.close()
+
+    def _end(self, how: str) -> None:
+        self._line.count(how)
+        if self._is_used:
+            self._line.count("kept", -1)
 
 
 def _receive(one: socket.socket) -> bytes:

@@ -36,10 +36,10 @@ from tests.probe.servers import SERVERS, RealServer, running
 
 pytestmark = [pytest.mark.long, needs.on_linux, needs.program("nginx"), pytest.mark.usefixtures("may_trace")]
 
-CLIENTS, LATE, ROUNDS = 6, 2, 4
+CLIENTS, LATE, ROUNDS = 6, 2, 6
 """Of so many clients so many send a request when the server has ended its connections, in each round."""
 IDLE_S = 2.0
-"""Rounds are further apart than a burst lasts, without the first: its idle times may not be known yet."""
+"""Rounds are further apart than a burst lasts, without three of them: a look that is late knows no idle time."""
 EVERY_S, PATIENCE_S = 0.5, 60.0
 FORMAT = '$connection_requests "$upstream_addr" "$upstream_status"'
 SITE = """
@@ -166,6 +166,7 @@ def watched(folder: Path, port: int) -> Iterator[list[Snapshot]]:
         )
         thread.start()
         try:
+            _until(lambda: bool(seen))
             yield seen
         finally:
             stop.set()
