@@ -21,7 +21,8 @@ from bench.watch.model import Snapshot
 from bench.watch.sampled import SampledWatch
 from bench.watch.scope import open_scope
 from bench.watch.verdict import judge
-from tests.watch.labs import traffic
+from tests.watch.labs import clients, servers
+from tests.watch.labs.lab import Address, Clients, running
 
 SERVER = ("10.87.9.1", 8080)
 """No loopback address, though both ends are here: a port in TIME_WAIT is not taken again after a second."""
@@ -29,8 +30,8 @@ EVERY_S, WATCHED_S, PATIENCE_S = 0.25, 2.5, 60.0
 
 
 @contextmanager
-def _clients(clients: traffic.Clients, server: traffic.Address = SERVER) -> Iterator[None]:
-    with traffic.running([(traffic.keeps, clients)], server):
+def _clients(what: Clients, server: Address = SERVER) -> Iterator[None]:
+    with running([(servers.keeps, what)], server):
         yield
 
 
@@ -78,12 +79,12 @@ class Scenario:
 NARROW = {sysctl.PORT_RANGE: "32768 32967"}
 """200 ports."""
 SCENARIOS = {
-    "half": Scenario(lambda: _clients(traffic.short(20)), NARROW, 60),
-    "past half": Scenario(lambda: _clients(traffic.short(45)), NARROW, 120),
-    "exhausted": Scenario(lambda: _clients(traffic.short(100)), NARROW, 197),
-    "held": Scenario(lambda: _clients(traffic.opens(150)), NARROW, 150),
-    "time-wait limit": Scenario(lambda: _clients(traffic.short(50)), {"net.ipv4.tcp_max_tw_buckets": "10"}),
-    "dns": Scenario(lambda: _clients(traffic.short(20), (SERVER[0], 53))),
+    "half": Scenario(lambda: _clients(clients.short(20)), NARROW, 60),
+    "past half": Scenario(lambda: _clients(clients.short(45)), NARROW, 120),
+    "exhausted": Scenario(lambda: _clients(clients.short(100)), NARROW, 197),
+    "held": Scenario(lambda: _clients(clients.opens(150)), NARROW, 150),
+    "time-wait limit": Scenario(lambda: _clients(clients.short(50)), {"net.ipv4.tcp_max_tw_buckets": "10"}),
+    "dns": Scenario(lambda: _clients(clients.short(20), (SERVER[0], 53))),
     "backlog": Scenario(_never_accepts),
     "refused": Scenario(lambda: _refused(50)),
 }

@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.long, needs.on_linux, needs.program("nginx"), pytest.m
 CLIENTS, LATE, ROUNDS = 6, 2, 6
 """Of so many clients so many send a request when the server has ended its connections, in each round."""
 IDLE_S = 2.0
-"""Rounds are further apart than a burst lasts, without three of them: a look that is late knows no idle time."""
+"""Rounds last longer than a burst, even without three of them: a late look knows no idle time."""
 EVERY_S, PATIENCE_S = 0.5, 60.0
 FORMAT = '$connection_requests "$upstream_addr" "$upstream_status"'
 SITE = """

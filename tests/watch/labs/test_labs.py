@@ -23,8 +23,8 @@ from bench.watch.sampled import SampledWatch
 from bench.watch.scope import open_scope
 from bench.watch.verdict import NOTHING, WatchVerdict, judge
 from tests import needs
-from tests.watch.labs import traffic
-from tests.watch.labs.traffic import Behaviour, Clients
+from tests.watch.labs import clients, servers
+from tests.watch.labs.lab import Behaviour, Clients, running
 
 pytestmark = [pytest.mark.long, needs.on_linux]
 
@@ -35,50 +35,50 @@ Labs = Mapping[str, tuple[Behaviour, Clients]]
 Watched = dict[Source, dict[str, list[Snapshot]]]
 
 PATTERNS: Labs = {
-    "short, this host closes": (traffic.keeps, traffic.short(60)),
-    "short, the server closes": (traffic.closes, traffic.short_for_server(60)),
-    "a pool that is too small": (traffic.keeps_slowly, traffic.small_pool(idle=2, workers=24)),
-    "clients without keep-alive": (traffic.keeps, traffic.short(40)),
-    "a leak": (traffic.closes, traffic.leaks(10)),
-    "idle race": (traffic.forgets_idle, traffic.idles_between(4, 1.5)),
-    "health checks": (traffic.keeps, traffic.short(1)),
+    "short, this host closes": (servers.keeps, clients.short(60)),
+    "short, the server closes": (servers.closes, clients.short_for_server(60)),
+    "a pool that is too small": (servers.keeps_slowly, clients.small_pool(idle=2, workers=24)),
+    "clients without keep-alive": (servers.keeps, clients.short(40)),
+    "a leak": (servers.closes, clients.leaks(10)),
+    "idle race": (servers.forgets_idle, clients.idles_between(4, 1.5)),
+    "health checks": (servers.keeps, clients.short(1)),
 }
 HEALTHY: Labs = {
-    "kept connections": (traffic.keeps, traffic.kept(16, 100)),
-    "few long ones": (traffic.keeps, traffic.at_rest(3)),
-    "websockets that come in": (traffic.keeps, traffic.opens(200, 20)),
-    "a slow trickle": (traffic.keeps, traffic.kept(2, 2)),
-    "a deploy that restarts once": (traffic.keeps, traffic.restarts_once(100, 3.0)),
-    "a batch job every two seconds": (traffic.keeps, traffic.batches(6, 2.0)),
-    "one batch of many": (traffic.keeps, traffic.batches(100, 60.0)),
-    "health checks": (traffic.keeps, traffic.short(0.5)),
-    "low traffic without keep-alive": (traffic.keeps, traffic.short(2)),
-    "the same, the server closes": (traffic.closes, traffic.short_for_server(2)),
-    "a database pool": (traffic.keeps, traffic.together(traffic.at_rest(20), traffic.kept(5, 20))),
-    "a pool that renews its connections": (traffic.keeps, traffic.kept(8, 100, limit=100)),
-    "server-sent events": (traffic.pushes, traffic.at_rest(10)),
-    "a pool that fills": (traffic.keeps, traffic.together(traffic.opens(60, 30), traffic.kept(4, 20))),
-    "a pool that shrinks": (traffic.keeps, traffic.shrinks(40, 10)),
-    "clients that come once": (traffic.keeps, traffic.once_each(50)),
-    "uploads in pieces": (traffic.keeps, traffic.uploads(5)),
-    "a server that ends idle connections": (traffic.ends_idle, traffic.at_rest(20)),
-    "a client that closes when the server has": (traffic.ends_idle_soon, traffic.ended_by_server(6)),
+    "kept connections": (servers.keeps, clients.kept(16, 100)),
+    "few long ones": (servers.keeps, clients.at_rest(3)),
+    "websockets that come in": (servers.keeps, clients.opens(200, 20)),
+    "a slow trickle": (servers.keeps, clients.kept(2, 2)),
+    "a deploy that restarts once": (servers.keeps, clients.restarts_once(100, 3.0)),
+    "a batch job every two seconds": (servers.keeps, clients.batches(6, 2.0)),
+    "one batch of many": (servers.keeps, clients.batches(100, 60.0)),
+    "health checks": (servers.keeps, clients.short(0.5)),
+    "low traffic without keep-alive": (servers.keeps, clients.short(2)),
+    "the same, the server closes": (servers.closes, clients.short_for_server(2)),
+    "a database pool": (servers.keeps, clients.together(clients.at_rest(20), clients.kept(5, 20))),
+    "a pool that renews its connections": (servers.keeps, clients.kept(8, 100, limit=100)),
+    "server-sent events": (servers.pushes, clients.at_rest(10)),
+    "a pool that fills": (servers.keeps, clients.together(clients.opens(60, 30), clients.kept(4, 20))),
+    "a pool that shrinks": (servers.keeps, clients.shrinks(40, 10)),
+    "clients that come once": (servers.keeps, clients.once_each(50)),
+    "uploads in pieces": (servers.keeps, clients.uploads(5)),
+    "a server that ends idle connections": (servers.ends_idle, clients.at_rest(20)),
+    "a client that closes when the server has": (servers.ends_idle_soon, clients.ended_by_server(6)),
     "a goodbye to each end, as TLS has it": (
-        traffic.ends_idle_soon,
-        traffic.ended_by_server(6, last_words=b"\x15\x03\x03\0\x02\x01\0"),
+        servers.ends_idle_soon,
+        clients.ended_by_server(6, last_words=b"\x15\x03\x03\0\x02\x01\0"),
     ),
     "bodies that go on after the answer": (
-        traffic.answers_and_ends,
-        traffic.together(
-            traffic.ended_by_server(1, idle_s=0.3, last_words=b"more"), traffic.ended_by_server(1)
+        servers.answers_and_ends,
+        clients.together(
+            clients.ended_by_server(1, idle_s=0.3, last_words=b"more"), clients.ended_by_server(1)
         ),
     ),
-    "slow answers on kept connections": (traffic.keeps_slowly, traffic.kept(10, 40)),
+    "slow answers on kept connections": (servers.keeps_slowly, clients.kept(10, 40)),
     "long connections and a few short ones": (
-        traffic.keeps,
-        traffic.together(traffic.at_rest(50), traffic.short(1)),
+        servers.keeps,
+        clients.together(clients.at_rest(50), clients.short(1)),
     ),
-    "a connection at rest": (traffic.keeps, traffic.at_rest(1)),
+    "a connection at rest": (servers.keeps, clients.at_rest(1)),
 }
 
 
@@ -88,7 +88,7 @@ def watch(labs: Labs) -> Watched:
     The host's counters are left out: they count what other tests do, too.
     """
     with ExitStack() as stack:
-        ports = dict(zip(labs, stack.enter_context(traffic.running(list(labs.values()))), strict=True))
+        ports = dict(zip(labs, stack.enter_context(running(list(labs.values()))), strict=True))
         scope = stack.enter_context(open_scope())
         watches = [stack.enter_context(closing(kind(scope))) for kind in (SampledWatch, ExactWatch)]
         seen: list[list[Snapshot]] = [[], []]
