@@ -4,6 +4,7 @@ stdout carries the answer, stderr the talk; with --json stdout is JSON only. A c
 is run, and imports its heavy libraries itself: `bench --help` answers at once.
 """
 
+import errno
 import sys
 
 import click
@@ -52,6 +53,16 @@ Exit codes:
   141  nobody reads its output any more, as behind `| head`
 """
 
+_REMEDIES = {
+    errno.EMFILE: "; raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "; raise the limit of open files (sysctl fs.file-max)",
+    errno.EAGAIN: "; raise the limit of processes and threads (ulimit -u)",
+    errno.ENOSPC: "; make room (df), or set TMPDIR to a folder with room",
+}
+"""What helps where the system refuses something, whatever it was for."""
+_NO_THREAD = "start new thread"
+"""In what Python says where the system allows no more threads, which has no errno."""
+
 
 @click.group(
     cls=LazyGroup, table=COMMANDS, epilog=_EXIT_CODES, context_settings={**HELP, "max_content_width": 110}
@@ -94,7 +105,12 @@ def _run() -> None:
         raise
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
-        _fail(f"bench: {where}{error.strerror or error}", ExitCode.ENVIRONMENT)
+        remedy = _REMEDIES.get(error.errno or 0, "")
+        _fail(f"bench: {where}{error.strerror or error}{remedy}", ExitCode.ENVIRONMENT)
+    except RuntimeError as error:
+        if _NO_THREAD not in str(error):
+            raise
+        _fail(f"bench: {error}{_REMEDIES[errno.EAGAIN]}", ExitCode.ENVIRONMENT)
 
 
 def _fail(message: str, code: int) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.lab import supervisor
 from bench.subjects import certificates
 from bench.subjects.certificates import CHAIN, KEY
 
@@ -43,10 +44,11 @@ def files_in(folder: Path) -> CertificateFiles:
 
 
 def make(folder: Path) -> CertificateFiles:
-    """Write a new authority's certificate into files of mode 0600 in `folder`; OSError where it cannot."""
+    """Write a new authority's certificate into files of mode 0600 in `folder`; LabError where it cannot."""
     issued = certificates.issue(["bench-cluster.invalid"])
     for name, text in {**issued.files, AUTHORITY: issued.authority}.items():
-        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
+        with supervisor.writing(folder):
+            descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(descriptor, "w", encoding="ascii") as file:
+                file.write(text)
     return files_in(folder)

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import LabError, ResultsError, write_error
+from bench.errors import LabError, PlanError, ResultsError, write_error
 from bench.lab import syscalls
+from bench.plan.cluster_plan import scheduler_problem
 
 _KIND = "bench-cluster"
 _START = "start one with `bench cluster up`"
@@ -45,9 +46,18 @@ class ClusterFile:
 
 
 def default_path() -> Path:
-    """Return where `bench cluster up` writes its file: the user's state folder (XDG Base Directory)."""
+    """Return where `bench cluster up` writes its file: the user's state folder (XDG Base Directory).
+
+    PlanError where the user has none.
+    """
     given = os.environ.get("XDG_STATE_HOME")
-    root = Path(given) if given else Path.home() / ".local" / "state"
+    try:
+        root = Path(given) if given else Path.home() / ".local" / "state"
+    except RuntimeError as error:  # a user of no line in passwd(5), as in a container
+        raise PlanError(
+            f"-o: the user {os.getuid()} has no home for the cluster file; name a file with -o FILE, or set"
+            " HOME"
+        ) from error
     return root / "keepalive-bench" / "cluster" / "cluster.json"
 
 
@@ -59,9 +69,7 @@ def read(path: Path) -> ClusterFile:
     except FileNotFoundError as error:
         raise ResultsError(path, None, f"there is no cluster file; {_START}") from error
     except OSError as error:
-        raise ResultsError(
-            path, None, f"cannot be read: {error.strerror}; name a file that `bench cluster up` wrote"
-        ) from error
+        raise _unreadable(path, error, "name a file that `bench cluster up` wrote") from error
     if not text:
         raise ResultsError(
             path, None, "its cluster is not ready; wait until `bench cluster up` prints its path"
@@ -72,9 +80,20 @@ def read(path: Path) -> ClusterFile:
         raise ResultsError(
             path, None, "is no cluster file; name one that `bench cluster up` of this version wrote"
         ) from error
-    if file.key is not None and not file.key.exists():
+    try:
+        has_ended = file.key is not None and not file.key.exists()
+    except OSError as error:
+        raise _unreadable(path, error, _START, f"its key {file.key}") from error
+    if has_ended:
         raise ResultsError(path, None, f"its cluster has ended; {_START}")
     return file
+
+
+def _unreadable(path: Path, error: OSError, remedy: str, what: str = "") -> ResultsError:
+    """Return the error of a file that is there and cannot be read; who reads it may run code (0600)."""
+    if isinstance(error, PermissionError):
+        remedy = "run as the user who started its cluster"
+    return ResultsError(path, None, f"{what} cannot be read: {error.strerror}; {remedy}".lstrip())
 
 
 def _parse(found: dict[str, Any]) -> ClusterFile:
@@ -84,7 +103,13 @@ def _parse(found: dict[str, Any]) -> ClusterFile:
         name: Path(found[name]) if found[name] is not None else None for name in ("ca", "certificate", "key")
     }
     namespaces = None if found["namespaces"] is None else Namespaces(**found["namespaces"])
-    return ClusterFile(**{**found, **paths, "scheduler": str(found["scheduler"]), "namespaces": namespaces})
+    file = ClusterFile(**{**found, **paths, "namespaces": namespaces})
+    if "://" not in file.scheduler or scheduler_problem(file.scheduler):
+        raise ValueError("no address of a scheduler")
+    given = {path is not None for path in paths.values()}
+    if len(given) > 1 or (file.scheduler.startswith("tls:") and given != {True}):
+        raise ValueError("not all of the certificates")
+    return file
 
 
 class Claim:

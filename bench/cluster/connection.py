@@ -164,6 +164,11 @@ class DaskCluster:
         if isinstance(answer, BaseException):
             raise answer
         result, failure = answer
+        if _lacks_resource(failure):
+            raise LabError(
+                f"cluster: the worker {self.name_of(address)}: {_sentence(failure)}; see to its limits"
+                " (`ulimit -a`) and its room (`df`) there, and start the worker anew"
+            ) from failure
         if failure is not None:
             raise failure
         return result
@@ -185,6 +190,18 @@ async def _attempt(function: Callable[..., Any], args: Any, kwargs: Any) -> tupl
         return await result if inspect.isawaitable(result) else result, None
     except Exception as error:  # noqa: BLE001 - it is raised where the call came from
         return None, error
+
+
+def _lacks_resource(error: BaseException | None) -> bool:
+    """Return whether the system refused something, a file or a thread for instance."""
+    no_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
+    return isinstance(error, OSError | MemoryError) or no_thread
+
+
+def _sentence(error: BaseException) -> str:
+    said = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+    named = error.filename if isinstance(error, OSError) else None
+    return f"{named}: {said}" if named else said
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from bench.errors import LabError
 EXTRA = "keepalive-bench[cluster]"
 _START = "start one with `bench cluster up`, or with Dask's own commands"
 _ONE_CA = "give both sides certificates of one CA"
+_ITS_PORT = "name the port of a scheduler"
 _CONFIGURED = {
     "tls_ca_file": "distributed.comm.tls.ca-file",
     "tls_client_cert": "distributed.comm.tls.client.cert",
@@ -74,8 +76,10 @@ def reach(address: str, security: Any, timeout_s: float) -> None:
     try:
         asyncio.run(asyncio.wait_for(_identify(address, security), timeout_s))
     except TimeoutError as error:
-        reason = f"nothing that speaks as Dask within {timeout_s:g} s; name the port of a scheduler"
+        reason = f"nothing that speaks as Dask within {timeout_s:g} s; {_ITS_PORT}"
         raise _no_answer(address, reason) from error
+    except MemoryError as error:  # Dask takes the first bytes of another protocol for a length
+        raise _no_answer(address, f"what listens there does not speak as Dask; {_ITS_PORT}") from error
 
 
 def _no_answer(address: str, reason: str) -> LabError:
@@ -111,9 +115,11 @@ async def _connect(address: str, context: ssl.SSLContext | None) -> None:
         reason = f"its certificate is not of the CA that is configured ({error.verify_message}); {_ONE_CA}"
         raise _no_answer(address, reason) from error
     except OSError as error:
-        reason = f"{_first_line(error)}; {_START}"
+        reason = f"{error.strerror or _first_line(error)}; {_START}"
         if isinstance(error, ConnectionRefusedError):
             reason = f"nobody listens there; {_START}"
+        elif isinstance(error, socket.gaierror):
+            reason = "no address is known for that name; write one that is, or an address"
         elif context is not None:
             reason = f"TLS fails ({_first_line(error)}); write tcp:// where it speaks none"
         raise _no_answer(address, reason) from error

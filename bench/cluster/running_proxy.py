@@ -10,7 +10,7 @@ from bench.observe import listener
 from bench.observe.sock_diag import LISTEN, SockDiag
 from bench.watch.exact import ExactWatch
 from bench.watch.model import Direction, Snapshot, Source
-from bench.watch.scope import open_scope
+from bench.watch.scope import open_processes
 
 _INTERVAL_S = 1.0
 _NO_RIGHTS = "its processes cannot be read: run its worker as root, or as the proxy's user"
@@ -41,7 +41,7 @@ class RunningProxy:
         self._upstreams = frozenset(map(split_address, upstreams))
         if not self.roots:
             return
-        scope = self._stack.enter_context(open_scope(pid=self.roots[0]))
+        scope = self._stack.enter_context(open_processes(self._name, self.roots))
         self._watch = ExactWatch(scope)
         self._stack.callback(self._watch.close)
         self._count(self._watch.snapshot(), is_first=True)

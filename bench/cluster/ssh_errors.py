@@ -5,7 +5,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncssh
 
@@ -35,7 +35,8 @@ def keep_lines(lines: Lines) -> None:
     _lines.set(lines)
 
 
-_REASONS: tuple[tuple[type[BaseException], Callable[[Any, str], str]], ...] = (
+_Kind: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
+_REASONS: tuple[tuple[_Kind, Callable[[Any, str], str]], ...] = (
     (LabError, lambda error, ssh: str(error)),
     (asyncssh.PermissionDenied, lambda error, ssh: f"{error.reason}; `{ssh}` must work without a password"),
     (
@@ -50,6 +51,11 @@ _REASONS: tuple[tuple[type[BaseException], Callable[[Any, str], str]], ...] = (
     (
         socket.gaierror,
         lambda error, ssh: "no address is known for that name; write one that is, or an address",
+    ),
+    (
+        # The files of ssh of this user: its settings and its keys.
+        (asyncssh.ConfigParseError, asyncssh.KeyImportError, asyncssh.KeyEncryptionError),
+        lambda error, ssh: f"a file of ssh here cannot be used ({error}); mend it, so that `{ssh}` works",
     ),
     (ConnectionRefusedError, lambda error, ssh: f"no ssh server listens there; `{ssh}` must work"),
     (OSError, lambda error, ssh: f"{error.strerror or error}; `{ssh}` must work"),

@@ -107,10 +107,11 @@ class _Life:
                 await self._hold(cluster)
         except RuntimeError as error:
             cause = error.__cause__ and error.__cause__.__cause__
-            if not isinstance(cause, OSError) or cause.errno != errno.EADDRINUSE:
+            if not isinstance(cause, OSError):
                 raise
             where = f"{self.options.listen}:{self.options.port}"
-            raise LabError(f"cluster: {where}: in use; choose another with --port, 0 for any") from error
+            why = "in use" if cause.errno == errno.EADDRINUSE else cause.strerror or str(cause)
+            raise LabError(f"cluster: {where}: {why}; choose another with --port, 0 for any") from error
 
     def _end(self, task: "asyncio.Task[None]") -> None:
         """End at a signal; at the second one, or before it is ready, at once."""

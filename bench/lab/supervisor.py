@@ -10,7 +10,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,18 @@ from bench.errors import LabError
 from bench.lab import syscalls
 
 _INIT = Path(__file__).with_name("init.py")
+
+
+_REMEDY = "set TMPDIR to one that is yours and has room"
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Write files to `folder`, which `scratch()` returned, for a block; LabError where the system refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise LabError(f"lab: no file can be written to {folder}: {error.strerror}; {_REMEDY}") from error
 
 
 class Supervisor:
@@ -58,8 +72,7 @@ class Supervisor:
             return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
         except OSError as error:
             raise LabError(
-                f"lab: no folder can be made in {self._folder.parent}: {error.strerror}; set TMPDIR to"
-                " one that is yours"
+                f"lab: no folder can be made in {self._folder.parent}: {error.strerror}; {_REMEDY}"
             ) from error
 
     def end(self) -> None:
@@ -116,4 +129,10 @@ def _start_in_namespace(folder: Path) -> subprocess.Popen[bytes]:
 
 def _start(folder: Path, **arguments: Any) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-I", "-S", str(_INIT), str(folder.absolute())]
-    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd="/", **arguments)
+    try:
+        return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd="/", **arguments)
+    except OSError as error:
+        raise LabError(
+            f"lab: its first process cannot be started: {error.strerror}; `ulimit -a` shows the limits, raise"
+            " those of open files (-n) and processes (-u)"
+        ) from error

@@ -1,5 +1,6 @@
 """The machines of a plan: which Dask scheduler places the roles, and how many of each there are. Pure."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +30,9 @@ class Cluster:
     proxy_at: str | None = None
     """HOST:PORT of a proxy that runs already; none of ours is started."""
 
+
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:/@\[\]%]+", re.ASCII)
+"""An IPv6 address in brackets (RFC 3986, section 3.2.2), or a name or an IPv4 address."""
 
 # What must hold on a cluster, and the error where it does not.
 _CHECKS: tuple[tuple[Callable[["Plan"], bool], str], ...] = (
@@ -115,7 +119,16 @@ def scheduler_problem(text: str) -> str:
 def _is_host_and_port(text: str) -> bool:
     host, _, port = text.rpartition(":")
     is_number = port.isascii() and port.isdecimal() and len(port) < 6
-    return bool(host) and "/" not in host and is_number and 1 <= int(port) <= 65535
+    return is_number and 1 <= int(port) <= 65535 and bool(_HOST.fullmatch(host)) and _is_name(host)
+
+
+def _is_name(host: str) -> bool:
+    """Return whether each label of a name has a length that can be looked up (RFC 1035, section 2.3.4)."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def check(plan: "Plan") -> None:

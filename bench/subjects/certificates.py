@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.lab import Host
+from bench.lab import Host, supervisor
 
 CHAIN, KEY = "certificate.pem", "key.pem"
 """The names of a certificate's files."""
@@ -28,8 +28,9 @@ class Certificate:
 def write_files(host: Host, name: str, files: Mapping[str, str]) -> Path:
     """Write files to a folder of `host` that goes with the lab, and return it."""
     folder = host.scratch(name)
-    for each, text in files.items():
-        (folder / each).write_text(text, encoding="ascii")
+    with supervisor.writing(folder):
+        for each, text in files.items():
+            (folder / each).write_text(text, encoding="ascii")
     return folder
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import RoleError
-from bench.lab import Host, Process, split_address
+from bench.lab import Host, Process, split_address, supervisor
 from bench.lab.role_process import READY_TIMEOUT_S
 from bench.subjects.programs import Program
 from bench.subjects.subject import SubjectCounts
@@ -98,8 +98,9 @@ def launch(host: Host, cpus: set[int] | None, spec: LaunchSpec) -> LaunchedProxy
     folder = host.scratch(spec.program.name)
     process: Process | None = None
     try:
-        for name, text in spec.files.items():
-            (folder / name).write_text(text.replace("{folder}", str(folder)), encoding="utf-8")
+        with supervisor.writing(folder):
+            for name, text in spec.files.items():
+                (folder / name).write_text(text.replace("{folder}", str(folder)), encoding="utf-8")
         if spec.check:
             _check(host, spec, folder)
         process = _start(host, cpus, spec, folder, spec.run)

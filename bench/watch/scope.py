@@ -5,7 +5,7 @@ a thread of its own lives in the namespace of the scope.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -136,6 +136,11 @@ def open_scope(
     if container is not None:
         return _open_family(f"--container {container}", family_of_container(container))
     return Scope("this host", _inode(_OWN))
+
+
+def open_processes(what: str, pids: Collection[int]) -> Scope:
+    """Open processes, called `what`, and all below them; PlanError where they have ended."""
+    return _open_family(what, Family(what, pids))
 
 
 def _open_namespace(name: str) -> Scope:

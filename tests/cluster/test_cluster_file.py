@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -13,7 +14,7 @@ import pytest
 
 from bench.cluster import cluster_file
 from bench.cluster.cluster_file import ClusterFile, Namespaces
-from bench.errors import BenchError, ExitCode, LabError
+from bench.errors import BenchError, ExitCode, LabError, PlanError
 from bench.lab import syscalls
 
 PLAIN = ClusterFile("tcp://127.0.0.1:8786")
@@ -129,6 +130,12 @@ def test_a_path_that_cannot_be_written(name: str, message: str, code: ExitCode, 
     assert (str(raised.value), raised.value.exit_code) == (f"{tmp_path / name}: {message}", code)
 
 
+def with_values(**values: object) -> str:
+    """Return the text of a cluster file with some values altered."""
+    plain = dict.fromkeys(("ca", "certificate", "key", "namespaces"))
+    return json.dumps({"kind": "bench-cluster", "scheduler": "tcp://10.0.0.1:8786", **plain, **values})
+
+
 NONE = "is no cluster file; name one that `bench cluster up` of this version wrote"
 
 
@@ -144,6 +151,12 @@ NONE = "is no cluster file; name one that `bench cluster up` of this version wro
         ('{"kind": "run"}', NONE),
         (json.dumps({"kind": "bench-cluster", "scheduler": "tcp://a:1"}), NONE),
         (json.dumps({"kind": "bench-cluster", "more": 1}), NONE),
+        (with_values(scheduler="tcp://10.0.0.1"), NONE),
+        (with_values(scheduler="cluster.json"), NONE),
+        (with_values(scheduler=8786), NONE),
+        (with_values(scheduler="tls://10.0.0.1:8786"), NONE),
+        (with_values(ca="ca.pem"), NONE),
+        (with_values(scheduler="tls://10.0.0.1:8786", ca="ca.pem", certificate="a.pem"), NONE),
     ],
 )
 def test_a_file_that_says_nothing_of_a_cluster(text: str | None, message: str, tmp_path: Path) -> None:
@@ -162,6 +175,31 @@ def test_a_cluster_whose_certificates_are_gone_has_ended(tmp_path: Path) -> None
         (tmp_path / "key").unlink()
         with pytest.raises(BenchError, match="its cluster has ended; start one with `bench cluster up`"):
             cluster_file.read(path)
+
+
+def test_what_another_user_may_not_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "cluster.json"
+
+    def refuse(*anything: object, **more: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with cluster_file.claim(path) as claim:
+        claim.write(with_key(tmp_path))
+        remedy = "cannot be read: Permission denied; run as the user who started its cluster"
+        for name, what in (("exists", f"its key {tmp_path / 'key'} "), ("open", "")):
+            with monkeypatch.context() as patch:
+                patch.setattr(Path, name, refuse)
+                with pytest.raises(BenchError) as raised:
+                    cluster_file.read(path)
+            assert str(raised.value) == f"{path}: {what}{remedy}"
+
+
+def test_a_user_without_a_home_names_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
+    with pytest.raises(PlanError, match=r"^-o: the user 4000000 has no home for the cluster file; name"):
+        cluster_file.default_path()
 
 
 def test_without_namespaces_there_is_nothing_to_enter(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from bench.cluster import hosts_file, up_ssh
+from bench.cluster.up import Report
+from bench.errors import LabError
 from tests import bench_process, needs
 from tests.cluster import clusters, ssh_server
 from tests.cluster.ssh_server import SshServer
@@ -203,6 +209,52 @@ def test_a_port_in_use(server: SshServer, tmp_path: Path) -> None:
             3,
             f"bench: cluster: 127.0.0.1:{port}: in use; choose another with --port, 0 for any",
         )
+
+
+def test_an_address_that_this_user_may_not_listen_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs.module("asyncssh", clusters.EXTRA)
+    from bench.cluster import ssh  # noqa: PLC0415 - it imports Dask
+
+    @asynccontextmanager
+    async def refuse(*_: object) -> AsyncIterator[None]:
+        try:
+            raise OSError(errno.EACCES, "Permission denied")
+        except OSError as error:
+            # So Dask says it: its scheduler did not start, and so its cluster did not.
+            started = RuntimeError("Scheduler failed to start.")
+            started.__cause__ = error
+            raise RuntimeError("Cluster failed to start") from started
+        yield
+
+    monkeypatch.setattr(ssh, "cluster", refuse)
+    request = up_ssh.SshRequest(
+        hosts_file.parse("127.0.0.1", {"client": 1}, "hosts.txt"), None, tmp_path / "c.json", port=80
+    )
+    expected = "^cluster: 127.0.0.1:80: Permission denied; choose another with --port, 0 for any$"
+    with pytest.raises(LabError, match=expected):
+        up_ssh.run_ssh(request, Report(lambda file, workers: None, print))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("config", "Host *\n  Port ssh\n", "Port"),
+        ("id_ed25519", "no key\n", "private key"),
+    ],
+)
+def test_a_file_of_ssh_here_that_is_broken(
+    server: SshServer, tmp_path: Path, name: str, text: str, said: str
+) -> None:
+    shutil.copytree(server.home / ".ssh", tmp_path / ".ssh")
+    settings = f"Host *\n  IdentityFile {tmp_path}/.ssh/id_ed25519\n"
+    (tmp_path / ".ssh" / "config").write_text(settings)
+    (tmp_path / ".ssh" / name).write_text(text)
+    code, line = up(server, tmp_path, *write_hosts(tmp_path, f"127.0.0.1:{server.port}"), home=tmp_path)
+    assert code == 3
+    reason, _, remedy = line.partition("; ")
+    assert reason.startswith("bench: cluster: host-1 (127.0.0.1): a file of ssh here cannot be used (")
+    assert said in reason
+    assert remedy == f"mend it, so that `ssh -p {server.port} 127.0.0.1` works"
 
 
 def test_a_machine_that_cannot_reach_the_scheduler_on_loopback(server: SshServer, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ USABLE = (
     "tcp://10.0.0.1:8786",
     "tls://scheduler.example:8786",
     "tls://[fd00::1]:8786",
+    "tls://[fe80::1%eth0]:8786",
+    "tcp://load_1:8786",
     "cluster.json",
     "/run/user/0/cluster.json",
     "./10.0.0.1:8786",
@@ -28,6 +30,12 @@ UNUSABLE = (
     ("tcp://10.0.0.1:65536", "is no tcp://HOST:PORT"),
     ("tcp://10.0.0.1:\u0662", "is no tcp://HOST:PORT"),
     ("tcp://10.0.0.1:8786/status", "is no tcp://HOST:PORT"),
+    ("tcp://fd00::1:8786", "is no tcp://HOST:PORT"),
+    ("tcp://[fd00::1:8786", "is no tcp://HOST:PORT"),
+    ("tcp://user@10.0.0.1:8786", "is no tcp://HOST:PORT"),
+    ("tcp://load 1:8786", "is no tcp://HOST:PORT"),
+    ("tcp://a..b:8786", "is no tcp://HOST:PORT"),
+    (f"tcp://{64 * 'a'}:8786", "is no tcp://HOST:PORT"),
 )
 
 

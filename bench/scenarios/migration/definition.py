@@ -7,7 +7,7 @@ from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.roles import Server
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import Fault
-from bench.lab import Lab
+from bench.lab import Lab, supervisor
 from bench.plan.scenario_plan import Case
 from bench.scenarios.migration.conclusion import conclude
 from bench.scenarios.migration.figures import Outage, compute_figures
@@ -80,8 +80,9 @@ def _write_certificate(place: Lab, issued: Certificate) -> tuple[str, ...]:
     """Write a certificate for the server; return the flags that name its files."""
     directory = place.hosts["backend"].scratch("certificate")
     chain, key = directory / "certificate.pem", directory / "key.pem"
-    chain.write_text(issued.chain, encoding="ascii")
-    key.write_text(issued.key, encoding="ascii")
+    with supervisor.writing(directory):
+        chain.write_text(issued.chain, encoding="ascii")
+        key.write_text(issued.key, encoding="ascii")
     return ("--certificate", str(chain), "--key", str(key))
 
 
