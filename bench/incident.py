@@ -76,9 +76,16 @@ def present(entrants: Sequence[Entrant]) -> tuple[list[Entrant], list[str]]:
 
 
 def perform(
-    here: Sequence[Entrant], rounds: int, duration_s: float, *, lab_name: str, root: Path, progress: Progress
+    here: Sequence[Entrant],
+    rounds: int,
+    duration_s: float,
+    *,
+    lab_name: str,
+    root: Path,
+    progress: Progress,
+    closes: Sequence[str] = CLOSES,
 ) -> tuple[Run, ...]:
-    """Run the trials of every entrant in `here` and return a run for each of CLOSES.
+    """Run the trials of every entrant in `here` and return a run for each way of closing in `closes`.
 
     RoleError where a role does not come up; what was recorded until then stays. An interrupted trial is the
     last; one that is interrupted before its load runs leaves nothing.
@@ -95,23 +102,23 @@ def perform(
                     interleaved=str(seed),
                 )
             )
-            for close in CLOSES
+            for close in closes
         }
-        progress.started(writers[CLOSES[0]].directory, len(here) * rounds * len(CLOSES))
+        progress.started(writers[closes[0]].directory, len(here) * rounds * len(closes))
         interrupted = recorder.record(
             PlannedTrial(
                 writers[close],
                 partial(_trial, entrant, place.trial, entrant.plan(close, duration_s), lab_name, progress),
                 place.block,
             )
-            for place, (entrant, close) in numbered(pairs(here), rounds, seed)
+            for place, (entrant, close) in numbered(pairs(here, closes), rounds, seed)
         )
         return tuple(recorder.finished(writer, interrupted) for writer in writers.values())
 
 
-def pairs(here: Sequence[Entrant]) -> list[tuple[Entrant, str]]:
+def pairs(here: Sequence[Entrant], closes: Sequence[str] = CLOSES) -> list[tuple[Entrant, str]]:
     """Return every entrant with every way of closing."""
-    return [(entrant, close) for entrant in here for close in CLOSES]
+    return [(entrant, close) for entrant in here for close in closes]
 
 
 def _trial(entrant: Entrant, number: int, plan: Plan, lab_name: str, progress: Progress) -> Outcome[Trial]:

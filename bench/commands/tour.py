@@ -1,6 +1,7 @@
-"""`bench tour`: a short form of everything, and one page about it."""
+"""`bench tour`: a short form of everything, and one page that leads through what is said of it."""
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from bench.plan.flags import Heading
 
 if TYPE_CHECKING:
     from bench.report.html import Page
+    from bench.tour.steps import Step
 
 
 @command("tour")
@@ -24,38 +26,58 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="NAME",
     shown_default="all",
-    help="Only this step: incident, or the name of a scenario (repeatable).",
+    help="Only this step: incident, snippet, or the name of a scenario (repeatable).",
 )
 @lab_option
 @output_option
 def tour_command(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
-    """Run a short form of everything, from short connections to QUIC, and write one page about it."""
+    """Put to the test what is said about connections, from short ones to QUIC, and write one page about it.
+
+    Each claim gets a verdict: true, false, it depends, or not measured here.
+    """
     from bench import lab
 
     opened = lab.choose(lab_name)
-    from bench import tour as tours
     from bench.analysis import claims
-    from bench.machine import describe
     from bench.report import tour as report
-    from bench.report.live import show_live
+    from bench.tour import article, ruling
+    from bench.tour import steps as tours
 
     names = [toml.chosen("steps", step, tours.NAMES) for step in steps] or list(tours.NAMES)
     started = datetime.now(UTC)
     root = output / f"{started:%Y%m%dT%H%M%SZ}-tour"
-    taken: list[tours.Step] = []
-    with show_live(sys.stderr, silent=False) as shown:
-        for step in tours.take(names, opened, root, shown):
-            taken.append(step)
-            shown.clear()  # else what is printed stands behind it
-            printing.echo(f"{report.format_step(step)}\n")
-    page = report.build_page(taken, describe.describe(), started.isoformat(timespec="seconds"))
+    taken, is_cut = _take(names, opened, root)
+    told = ruling.rule(article.select(names), taken)
+    skipped = [each for each in told if each.step is None]
+    printing.echo(f"{report.format_claims(skipped)}\n{report.format_end(told)}", nl=False)
+    page = report.build_page(told, taken, started.isoformat(timespec="seconds"))
     _, unsaved = print_run.attempt(_save, page, root)
     if root.is_dir():
         printing.echo(f"results: {root}")
     if unsaved is None:
         printing.echo(f"report: {root / 'tour.html'}")
-    runs = [run for step in taken for run in step.runs]
-    print_run.end(runs, unsaved, claims.exit_code(runs) if runs else ExitCode.ENVIRONMENT)
+    runs = [step.run for step in taken if step.run is not None]
+    answer = ExitCode.INTERRUPTED if is_cut else ExitCode.ENVIRONMENT
+    print_run.end(runs, unsaved, claims.exit_code(runs) if runs and not is_cut else answer)
+
+
+def _take(names: Sequence[str], lab_name: str, root: Path) -> "tuple[list[Step], bool]":
+    """Take the steps and print the claims of each as it ends; return also whether Ctrl-C came between two."""
+    from bench.report import tour as report
+    from bench.report.live import show_live
+    from bench.tour import article, ruling, steps
+
+    taken: list[Step] = []
+    with show_live(sys.stderr, silent=False) as shown:
+        try:
+            for step in steps.take(names, lab_name, root, shown):
+                taken.append(step)
+                shown.clear()  # else what is printed stands behind it
+                told = ruling.rule(article.select([step.name]), taken)
+                printing.echo(report.format_claims(told), nl=False)
+        except KeyboardInterrupt:  # a trial is ended by its run; here there was none
+            return taken, True
+    return taken, False
 
 
 def _save(page: "Page", root: Path) -> None:

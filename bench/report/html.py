@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench.report import saving
 from bench.report.charts import BarChart, Charts, ChartSide, HeatMap
@@ -70,7 +70,39 @@ class Glance:
     """What the colours mean, where they do not mean the names."""
 
 
-Block = Prose | Code | Table | FactList | BarChart | Charts | HeatMap | Glance
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A note in small letters: what a figure means, or how sure it is."""
+
+    kind: ClassVar = "hint"
+    text: str
+
+
+Tone = Literal["yes", "no", "mixed", "open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A word that stands out, with a sign and a colour: none of the three is needed to tell it."""
+
+    text: str
+    sign: str
+    tone: Tone
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedClaim:
+    """What is said, why its section has the badge that it has, and the documents that say so."""
+
+    kind: ClassVar = "claim"
+    text: str
+    tone: Tone
+    why: str
+    documents: Sequence[tuple[str, str]] = ()
+    """Name and address of each: a link, which loads nothing by itself."""
+
+
+Block = Hint | JudgedClaim | Prose | Code | Table | FactList | BarChart | Charts | HeatMap | Glance
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +112,10 @@ class Section:
     heading: str
     blocks: Sequence[Block]
     folded: bool = False
+    badge: Badge | None = None
+    """What stands beside the heading, here and in the contents."""
+    is_listed: bool = True
+    """Whether it is in the contents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +135,17 @@ class Page:
     """What it was measured on; the foot of the page states it too."""
 
     @property
-    def contents(self) -> list[tuple[str, str]]:
-        """Return the anchor and the heading of each section that has one."""
+    def contents(self) -> list[tuple[str, Section]]:
+        """Return each section that is listed under its heading, with its anchor."""
         numbered = enumerate(self.sections, 1)
-        return [(f"s{number}", section.heading) for number, section in numbered if section.heading]
+        return [
+            (f"s{number}", section) for number, section in numbered if section.heading and section.is_listed
+        ]
+
+    @property
+    def has_badges(self) -> bool:
+        """Return whether the contents tell more than headings, and so have a line for each."""
+        return any(section.badge is not None for section in self.sections)
 
     @property
     def has_charts(self) -> bool:

@@ -26,6 +26,8 @@ _SCALE_HEIGHT = 0.26
 _CELL_WIDTH, _CELL_HEIGHT = 1.1, 0.32
 _LONGEST_NAME = 2.2
 _TAIL = 8
+_STATED = 28.0
+"""Points: letters of ten pixels where the picture is as wide as a phone."""
 _POINTS = 72.0
 
 
@@ -179,16 +181,21 @@ def compose(
     small_print: Sequence[str] = (),
     legend: Sequence[ChartSide] = (),
     stamp: str = "",
+    statements: Sequence[tuple[str, str]] = (),
 ) -> "Figure":
     """Return the picture of a title of one or more lines, a sentence, charts with their legend, and the rest.
 
+    `statements`, each with what it rests on, stand where the title would, and are read on a phone as well.
     `legend` is that of the bars, where their colours mean something else than their names; `stamp` says above
     all else that nothing here counts.
     """
     sheet = Sheet(begin())
     if stamp:
         sheet.write(stamp, 24, 0.05, weight="bold", color=WARNING)
-    for line in title:
+    for text, detail in statements:
+        sheet.write(text, _STATED, 0.02, weight="bold")
+        sheet.write(detail, 14, 0.12, color=QUIET)
+    for line in () if statements else title:
         sheet.write(line, 15 if len(title) < 3 else 11.5, 0.02, weight="bold")
     sheet.top += 0.08
     if sentence:

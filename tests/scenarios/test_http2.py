@@ -12,7 +12,7 @@ import pytest
 
 from backends.scenarios.http2 import slow_s
 from bench.scenarios.client.process import Go
-from bench.scenarios.http2.clients import RequestLoops
+from bench.scenarios.http2.clients import RequestLoops, next_due
 from tests import bench_process, needs
 
 SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=0.7",
@@ -120,13 +120,27 @@ class Scripted:
 
 
 async def test_an_answer_that_is_not_200_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    loops = RequestLoops({"client": "keep-alive"}, Go(0, 0))
+    loops = RequestLoops({"client": "keep-alive", "every_s": 0.0}, Go(0, 0))
     monkeypatch.setattr(loops, "_pool", Scripted(200, 500, 200))
     asking = asyncio.ensure_future(loops.run())
     while loops.requests < 2:
         await asyncio.sleep(0)
     asking.cancel()
     assert (loops.requests, loops.failed, loops.latency.total()) == (2, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("due_ns", "now_ns", "every_ns", "next_ns"),
+    [
+        (100, 130, 0, 130),  # as soon as the last response is there
+        (100, 130, 50, 150),
+        (100, 170, 50, 170),  # late, and not made up for
+    ],
+)
+def test_a_request_is_due_in_time_and_not_before_the_last_response(
+    due_ns: int, now_ns: int, every_ns: int, next_ns: int
+) -> None:
+    assert next_due(due_ns, now_ns, every_ns) == next_ns
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ What may be said is decided in bench/analysis/claims.py; nothing here quotes a f
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench import units
 from bench.analysis import claims, machine_differences, machine_figures, metrics
@@ -84,6 +84,46 @@ def format_headline(sides: Sequence[Side]) -> list[str]:
         measured.sort(key=lambda side: side.mode)  # the fix first: it is what the eye should take away
     cliff = any(map(has_cliff, measured))
     return [_format_side(side) + ("" if cliff else _format_price(side)) for side in measured] or [_NOTHING]
+
+
+class Statement(NamedTuple):
+    """One thing that a picture says, in few words, and what it rests on."""
+
+    text: str
+    detail: str
+
+
+def state_cliff(sides: Sequence[Side]) -> list[Statement]:
+    """Return what a picture with a cliff says: the ratio before it, and the fall, each by itself.
+
+    One number for both would be neither. Empty where there is no cliff, or where one of the two is not known.
+    """
+    by_mode = {side.mode: side for side in sides if side.trials}
+    if by_mode.keys() != {"short", "keepalive"} or len(sides) != 2:
+        return []
+    short, keepalive = by_mode["short"], by_mode["keepalive"]
+    rate, share = compute_rate(keepalive), _compute_cpu_share(short, keepalive)
+    before, after, half_s = (
+        compute_median(short, f"ports.{key}") for key in ("rate_before", "rate_after", "half_range_passed_s")
+    )
+    if rate is None or not before or after is None or half_s is None or has_cliff(keepalive):
+        return []
+    rates = f"{keepalive.name} {_format_requests(rate)}, {short.name} {units.rate(before)}"
+    cost = (
+        "" if share is None else f"; {keepalive.name} took {share} of the {_whose_cpu(short)} CPU per request"
+    )
+    fullest = machine_figures.find_fullest(short)
+    where = "" if fullest is None else f" of {fullest.name}"
+    half = f"after {format_number(half_s, 's')} s half of the {_count_ports(short)} ports{where} were in use"
+    exhausted_s = compute_median(short, "ports.exhausted_s")
+    end = "" if exhausted_s is None else f", and nothing but errors after {format_number(exhausted_s, 's')} s"
+    return [
+        Statement(f"Before the cliff: {units.ratio(rate / before)} the requests/s", f"{rates}{cost}"),
+        Statement(
+            f"The cliff: {short.name} falls from {units.rate(before)} to {units.rate(after)}",
+            f"{half}{_format_how_many(short)}{end}; {keepalive.name} has no cliff",
+        ),
+    ]
 
 
 def format_stamp(sides: Sequence[Side]) -> str:

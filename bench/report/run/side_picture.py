@@ -30,4 +30,12 @@ def draw(sides: Sequence[Side]) -> "Figure":
     if any(side.run.machines for side in sides):
         bars = [*bars, *machine_charts.build_glance(sides).blocks]
         lines = replace(lines, charts=[*lines.charts, *machine_charts.build_charts(sides).charts])
-    return sheet.compose(title, "", lines, bars, small_print=small_print, stamp=finding.format_stamp(sides))
+    return sheet.compose(
+        title,
+        "",
+        lines,
+        bars,
+        small_print=small_print,
+        stamp=finding.format_stamp(sides),
+        statements=finding.state_cliff(sides),
+    )

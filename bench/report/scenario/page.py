@@ -11,7 +11,7 @@ from bench.report.run.page import build_data_section, build_place_section
 from bench.report.scenario import charts, text
 from bench.runs.record import ScenarioRun
 
-_HINT = "Medians over the trials; the thin line goes from the least to the greatest."
+BARS_HINT = "Medians over the trials; the thin line goes from the least to the greatest."
 
 
 def build_page(scenario: Scenario, run: ScenarioRun) -> Page:
@@ -31,7 +31,7 @@ def build_drawn(scenario: Scenario, run: ScenarioRun) -> Iterator[Block]:
     """Yield what is drawn of a run: its bars, then its lines."""
     bars, lines = charts.build_bars(scenario, run), charts.build_charts(scenario, run)
     if bars:
-        yield Glance(bars, _HINT)
+        yield Glance(bars, BARS_HINT)
     if lines.charts:
         yield lines
 

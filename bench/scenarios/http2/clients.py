@@ -63,6 +63,11 @@ class ConnectionPool:
         return await requests.connect(make, address)
 
 
+def next_due(due_ns: int, now_ns: int, every_ns: int) -> int:
+    """Return when the next request is due: one that comes too late is not made up for."""
+    return max(due_ns + every_ns, now_ns)
+
+
 class RequestLoops:
     """Loops of requests, and what came of them in the window."""
 
@@ -76,7 +81,8 @@ class RequestLoops:
         self._slow = 0
 
     async def run(self) -> None:
-        """Send one request after the other, each when the last response is there."""
+        """Send one request after the other, each when it is due and the last response is there."""
+        due_ns, every_ns = monotonic_ns(), round(self._job["every_s"] * 1e9)
         while True:
             times = self.during_slow if self._slow else self.latency
             began_ns = monotonic_ns()
@@ -89,6 +95,9 @@ class RequestLoops:
                     times.add(ended_ns - began_ns)
             if not is_right:
                 await asyncio.sleep(0.01)  # a client that was refused is in no hurry
+            due_ns = next_due(due_ns, monotonic_ns(), every_ns)
+            if (left_ns := due_ns - monotonic_ns()) > 0:
+                await asyncio.sleep(left_ns / 1e9)
 
     async def run_slow(self) -> None:
         """Request something slow every so often."""

@@ -61,6 +61,8 @@ def refuse(case: Case, settings: Http2Settings) -> str | None:
             return "needs h2load: install nghttp2-client"
         if case.variant == "short":
             return "h2load keeps its connections"
+        if settings.every_s:
+            return "h2load does not wait between requests; leave out --set every_s"
     if case.subject.name == "direct" and case.variant in ("h2-to-h1", "h1-to-h2"):
         return "without a proxy there is one hop only"
     return None
@@ -103,5 +105,10 @@ SCENARIO = Scenario(
     proxy_setup=proxy_setup,
     refuse=refuse,
     default_subjects=("direct", "nginx", "haproxy", "envoy", "caddy", "nghttpx"),
-    brief={"variants": ["keep-alive", "one", "h2"], "subjects": ["direct"], "settings": {"duration_s": 2.0}},
+    brief={
+        "variants": ["keep-alive", "one", "h2"],
+        "subjects": ["direct"],
+        # As fast as they are answered, the clients would be the limit: no rate and no time would count.
+        "settings": {"duration_s": 2.0, "every_s": 0.1},
+    },
 )

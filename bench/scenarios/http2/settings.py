@@ -17,6 +17,8 @@ class Http2Settings(Settings):
     token_bytes: int = field(default=600, metadata={"least": 0, "most": LARGEST_FIELD_BYTES})
     generator: str = field(default="h2", metadata={"choices": ("h2", "h2load")})
     """Whose clients: h2 (ours, with httptools and h2), or h2load for a second opinion."""
+    every_s: float = field(default=0.0, metadata={"least": 0.0})
+    """How often each of them is sent anew; 0: as soon as the last response is there."""
     slow_ms: float = 200.0
     slow_every_s: float = 0.5
     warmup_s: float = 0.5

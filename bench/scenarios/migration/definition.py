@@ -131,7 +131,7 @@ SCENARIO = Scenario(
     proxy_setup=proxy_setup,
     default_subjects=_HTTP3,
     brief={
-        "variants": ["quic-probe", "sse", "sse-timeout"],
+        "variants": ["quic-probe", "quic", "sse", "sse-timeout"],
         "subjects": ["direct"],
         "settings": {"tokens": 150, "move_at_s": 1.0, "timeout_s": 1.0, "watch_s": 4.0},
     },

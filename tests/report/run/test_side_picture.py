@@ -17,7 +17,7 @@ from bench.analysis import sides
 from bench.commands.compare import select
 from bench.errors import ResultsError
 from bench.report import style
-from bench.report.run import side_picture
+from bench.report.run import finding, side_picture
 from bench.report.style import WARNING, ColouredSides
 from bench.runs import read, timeline
 from bench.runs.record import TrialWarning
@@ -48,11 +48,31 @@ def figure(cliff: Path) -> Figure:
     return drawn(cliff)
 
 
-def test_the_title_is_the_finding(figure: Figure) -> None:
-    assert words(figure).startswith(
-        "keepalive: 12,919 requests/s on 64 connections; short: 9,997 requests/s until half of the 28,232"
-        " ports were used after 1.5 s, then 398/s"
+def test_the_ratio_before_the_cliff_and_the_cliff_are_two_statements(figure: Figure) -> None:
+    first, rates, second, moment = [text.get_text() for text in figure.texts[:4]]
+    assert first == "Before the cliff: 1.29x the requests/s"
+    assert rates.startswith("keepalive 12,919 requests/s, short 9,997/s")
+    assert second == "The cliff: short falls from 9,997/s to 398/s"
+    assert moment == "after 1.5 s half of the 28,232 ports were in use; keepalive has no cliff"
+
+
+def test_the_statements_are_read_where_the_picture_is_as_wide_as_a_phone(figure: Figure) -> None:
+    phone, least = 390, 10
+    for statement in (figure.texts[0], figure.texts[2]):
+        pixels = statement.get_fontsize() / 72 * phone / figure.get_figwidth()
+        assert pixels >= least
+
+
+@pytest.mark.parametrize("void", ["short", "keepalive"])
+def test_without_both_rates_there_is_no_statement(tmp_path: Path, void: str) -> None:
+    run = read.read(write(tmp_path, CLIFF, trials=1))
+    warned = tuple(
+        dataclasses.replace(trial, valid=False, warnings=(TrialWarning("machine-shared", "x", voids=True),))
+        if trial.mode == void
+        else trial
+        for trial in run.trials
     )
+    assert finding.state_cliff(sides.split(dataclasses.replace(run, trials=warned))) == []
 
 
 def test_both_ways_over_the_ports_are_marked_and_labelled(figure: Figure) -> None:

@@ -1,0 +1,277 @@
+"""The verdict on each claim that a run can decide: figures in, a verdict and its reason out. Pure.
+
+What is needed for a verdict has been looked for before (Evidence.find_lack); what may be missing is looked at
+here. A reason names the figures that it stands on, and says nothing that they do not show.
+"""
+
+from bench.tour.evidence import CLEAR, ClaimVerdict, Evidence, Ruling
+
+REUSED = 0.05
+"""Connections per request below which connections are reused."""
+_TRUE, _FALSE, _DEPENDS = ClaimVerdict.TRUE, ClaimVerdict.FALSE, ClaimVerdict.DEPENDS
+_MOST, _FEW = 0.5, 0.05
+"""Shares from which on, and up to which, it is most of something, and little of it."""
+_PORT_HELD_S = 60
+"""How long Linux keeps a socket in TIME_WAIT (TCP_TIMEWAIT_LEN in include/net/tcp.h)."""
+_MULTIPLES = 2.0
+_LATE_MS = 100.0
+"""From when on a reader sees that a first token is late."""
+_SOON_MS = 5.0
+"""By so much a message may come later than another, and nobody notices."""
+
+
+# -- short connections and keep-alive
+
+
+def judge_time_wait(evidence: Evidence) -> Ruling:
+    """Look at how many of the short connections are left in TIME_WAIT, beside keep-alive."""
+    opened, left = evidence.get("short", "opened"), evidence.get("short", "time_wait")
+    kept = evidence.get("keepalive", "time_wait")
+    seen = (
+        "Of {short[opened]} short connections {short[time_wait]} stood in TIME_WAIT at once;"
+        " with keep-alive it was {keepalive[time_wait]}."
+    )
+    if left <= max(_FEW * opened, kept):
+        return Ruling(_FALSE, f"{seen} That is no pile.")
+    if left < _MOST * opened:
+        return Ruling(_DEPENDS, f"{seen} Only a part of the short connections was left there.")
+    return Ruling(_TRUE, f"{seen} They lie with the side that closes first: here that is the proxy.")
+
+
+def judge_cliff(evidence: Evidence) -> Ruling:
+    """Look at the throughput after half of the ports were in use, beside that before."""
+    before, after = evidence.get("short", "before"), evidence.get("short", "after")
+    seen = (
+        "Short connections served {short[before]} requests/s until half of the {short[ports]} ports were in"
+        " use, and {short[after]} from then on"
+    )
+    if after <= _MOST * before:
+        held = (
+            f"A port is held for {_PORT_HELD_S} s, and no hardware changes that. Where the server closes"
+            " first, the proxy holds none."
+        )
+        return Ruling(_TRUE, f"{seen}. {held}")
+    if after * CLEAR < before:
+        return Ruling(_DEPENDS, f"{seen}: it fell, and did not collapse.")
+    return Ruling(_FALSE, f"{seen}: there was no collapse.")
+
+
+def judge_keepalive(evidence: Evidence) -> Ruling:
+    """Look at whether connections were reused, and what a request then costs and how many are served."""
+    opened, served = evidence.get("keepalive", "opened"), evidence.get("keepalive", "requests")
+    if opened > REUSED * served:
+        seen = "The proxy opened {keepalive[opened]} connections for {keepalive[requests]} requests"
+        return Ruling(_FALSE, f"{seen}: keep-alive was asked for, and nothing was reused.")
+    cost = (
+        "A request took {keepalive[cpu]} µs of the proxy's CPU instead of {short[cpu]}, all on"
+        " {keepalive[opened]} connections instead of {short[opened]}"
+    )
+    is_known = None not in (evidence.value("short", "rate"), evidence.value("keepalive", "rate"))
+    rate = (
+        ", and {keepalive[rate]} requests/s were served instead of {short[rate]} before the cliff"
+        if is_known
+        else "; the rates are void"
+    )
+    is_cheaper = evidence.is_more("cpu", "short", "keepalive")
+    is_slower = evidence.is_more("rate", "short", "keepalive")
+    if is_cheaper and not is_slower:
+        return Ruling(_TRUE, f"{cost}{rate}.")
+    is_faster = evidence.is_more("rate", "keepalive", "short")
+    return Ruling(
+        _DEPENDS if is_cheaper or is_faster else _FALSE, f"{cost}{rate}: not clearly better in both."
+    )
+
+
+def judge_snippet(evidence: Evidence) -> Ruling:
+    """Look at whether each nginx reuses connections once it has been told what the snippet says."""
+    told = [case for case in evidence.cases if case.endswith(" snippet")]
+    if not told:
+        return Ruling(ClaimVerdict.UNMEASURED, "No nginx was told what the snippet says.")
+    reusing = [case for case in told if evidence.get(case, "per_connection") * REUSED >= 1]
+    seen = "; ".join(f"{case.removesuffix(' snippet')} {{{case}[per_connection]}}" for case in told)
+    counted = f"Requests on each connection to the server: {seen}."
+    pool = "Before 1.29.7 the `upstream` needs `keepalive N` as well; since then it has a pool by default."
+    if reusing == told:
+        return Ruling(_TRUE, f"{counted} {pool}")
+    return Ruling(_DEPENDS if reusing else _FALSE, f"{counted} {pool}")
+
+
+# -- polled and pushed
+
+
+def judge_polling(evidence: Evidence) -> Ruling:
+    """Look at the requests and the delay of polling, beside a push."""
+    wastes = evidence.get("short-poll-new", "requests") >= CLEAR
+    is_late = evidence.is_more("delay", "short-poll-new", "websocket")
+    seen = (
+        "Polling sent {short-poll-new[requests]} requests for each message, and had it after"
+        " {short-poll-new[delay]} ms; a WebSocket sent {websocket[requests]}, and had it after"
+        " {websocket[delay]} ms."
+    )
+    if wastes and is_late:
+        return Ruling(_TRUE, f"{seen} How many it wastes depends on how often it asks.")
+    return Ruling(_DEPENDS if wastes or is_late else _FALSE, f"{seen} It was not worse in both.")
+
+
+def judge_long_poll(evidence: Evidence) -> Ruling:
+    """Look at the requests of long polling and its delay, beside polling."""
+    saves = evidence.is_more("requests", "short-poll-new", "long-poll")
+    is_sooner = evidence.is_more("delay", "short-poll-new", "long-poll")
+    seen = (
+        "It sent {long-poll[requests]} requests for each message instead of {short-poll-new[requests]}, and"
+        " had it after {long-poll[delay]} ms instead of {short-poll-new[delay]}."
+    )
+    if saves and is_sooner:
+        return Ruling(_TRUE, seen)
+    return Ruling(_DEPENDS if saves or is_sooner else _FALSE, f"{seen} It was not better in both.")
+
+
+def judge_websocket(evidence: Evidence) -> Ruling:
+    """Look at the requests and the bytes of a message over a WebSocket, beside long polling."""
+    needs_none = evidence.get("websocket", "requests") <= _FEW
+    saves = evidence.is_more("bytes", "long-poll", "websocket")
+    seen = (
+        "A message took {websocket[requests]} requests and {websocket[bytes]} bytes; by long polling it took"
+        " {long-poll[requests]} and {long-poll[bytes]}."
+    )
+    if needs_none and saves:
+        return Ruling(_TRUE, seen)
+    return Ruling(_DEPENDS if needs_none or saves else _FALSE, f"{seen} It did not save both.")
+
+
+def judge_streaming(evidence: Evidence) -> Ruling:
+    """Look at when the first token is there behind nginx as it may be configured."""
+    late = [case for case in evidence.cases if evidence.get(case, "first") > _LATE_MS]
+    names = {"sse": "set up for streams", "http10": "by HTTP/1.0, buffering", "http11-gzip": "with gzip"}
+    times = "; ".join(f"{names.get(case, case)} {{{case}[first]}} ms" for case in evidence.cases)
+    seen = f"The first token came through nginx after: {times}."
+    if not late:
+        return Ruling(_TRUE, seen)
+    if len(late) == len(evidence.cases):
+        return Ruling(_FALSE, f"{seen} Each of them held it back.")
+    return Ruling(_DEPENDS, f"{seen} A proxy that buffers or compresses holds tokens back.")
+
+
+def judge_chat(evidence: Evidence) -> Ruling:
+    """Look at what is dropped where nothing happens, and where the proxy starts anew."""
+    undisturbed, restarted = evidence.get("ours", "dropped"), evidence.get("restart", "dropped")
+    seen = (
+        "Undisturbed, {ours[dropped]} connections were dropped; as nginx started anew, {restart[dropped]},"
+        " and {restart[lost]} messages were lost"
+    )
+    if undisturbed:
+        return Ruling(_FALSE, f"{seen}.")
+    if restarted:
+        return Ruling(_DEPENDS, f"{seen}. A chat needs clients that come back and ask for what they missed.")
+    return Ruling(_TRUE, f"{seen}.")
+
+
+# -- many requests on one connection
+
+
+def judge_multiplexing(evidence: Evidence) -> Ruling:
+    """Look at the connections and the bytes of requests by HTTP/2, beside kept HTTP/1.1 connections."""
+    fewer = evidence.is_more("connections", "keep-alive", "h2")
+    smaller = evidence.is_more("sent", "keep-alive", "h2")
+    seen = (
+        "Connections: {h2[connections]} by HTTP/2, {keep-alive[connections]} by HTTP/1.1; bytes for each"
+        " request: {h2[sent]} and {keep-alive[sent]}."
+    )
+    if fewer and smaller:
+        return Ruling(_TRUE, f"{seen} The fields of these requests repeat, which is what it compresses.")
+    return Ruling(_DEPENDS if fewer or smaller else _FALSE, f"{seen} It did not save both.")
+
+
+def judge_http2_speed(evidence: Evidence) -> Ruling:
+    """Look at the times of HTTP/2 beside as many HTTP/1.1 connections, and at who waits on a single one."""
+    seen = (
+        "With many requests at a time a response was there after {h2[latency]} ms by HTTP/2, and"
+        " {keep-alive[latency]} by HTTP/1.1 on many connections."
+    )
+    if evidence.is_more("latency", "keep-alive", "h2"):
+        return Ruling(_TRUE, seen)
+    beside = (
+        "Beside a slow response 99 % took at most {h2[waiting]} ms by HTTP/2, and {one[waiting]} by HTTP/1.1"
+        " on a single connection."
+    )
+    if evidence.is_more("waiting", "one", "h2"):
+        return Ruling(_DEPENDS, f"{seen} {beside}")
+    return Ruling(_FALSE, f"{seen} {beside}")
+
+
+def judge_rpc(evidence: Evidence) -> Ruling:
+    """Look at the CPU of a call on one multiplexed connection, beside a new one for each and a pool."""
+    is_cheaper = evidence.is_more("cpu", "short", "multiplexed")
+    is_dearer = evidence.is_more("cpu", "multiplexed", "pool")
+    seen = (
+        "A call took {multiplexed[cpu]} µs of the provider's CPU on {multiplexed[opened]} connection(s),"
+        " {pool[cpu]} in a pool of {pool[opened]}, {short[cpu]} on a connection of its own"
+    )
+    is_late = evidence.is_more("small", "multiplexed-slow", "pool-slow")
+    if is_late:
+        seen += (
+            "; beside slow calls 99 % of the others took at most {multiplexed-slow[small]} ms on one"
+            " connection, and {pool-slow[small]} in a pool"
+        )
+    if not is_cheaper:
+        return Ruling(_FALSE, f"{seen}: it saved nothing.")
+    return Ruling(_DEPENDS if is_dearer or is_late else _TRUE, f"{seen}.")
+
+
+# -- TLS, QUIC, a registry, a broker
+
+
+def judge_tls(evidence: Evidence) -> Ruling:
+    """Look at the proxy's CPU for a request on new, resumed and kept connections."""
+    resuming = evidence.is_more("proxy", "tls13-new", "tls13-resumed")
+    keeping = evidence.is_more("proxy", "tls13-resumed", "tls13-kept")
+    seen = (
+        "With TLS 1.3 a request took {tls13-new[proxy]} µs of nginx's CPU on a new connection,"
+        " {tls13-resumed[proxy]} on a resumed one, {tls13-kept[proxy]} on a kept one."
+    )
+    if resuming and keeping:
+        return Ruling(_TRUE, seen)
+    return Ruling(_DEPENDS if resuming or keeping else _FALSE, f"{seen} Not each of the two saved.")
+
+
+def judge_migration(evidence: Evidence) -> Ruling:
+    """Look at what goes on after a change of address: QUIC that tells, QUIC that is silent, and TCP."""
+    survived = {case: evidence.get(case, "survived") == 1 for case in evidence.cases}
+    one = evidence.get("quic-probe", "connections") == 1
+    seen = (
+        "Of an answer QUIC lost {quic-probe[lost]} tokens where the client sends something from its new"
+        " address, and {quic[lost]} where it only listens; TCP lost {sse[lost]}."
+    )
+    if not (survived["quic-probe"] and one):
+        return Ruling(_FALSE, f"{seen} The QUIC connection did not go on.")
+    if survived["sse"]:
+        return Ruling(_DEPENDS, f"{seen} TCP survived it too.")
+    if survived["quic"]:
+        return Ruling(_TRUE, seen)
+    return Ruling(_DEPENDS, f"{seen} A server cannot know where a silent client has gone.")
+
+
+def judge_registry(evidence: Evidence) -> Ruling:
+    """Look at the CPU of a registry with short requests, beside one long connection each."""
+    short, stream = evidence.get("http-short", "cpu"), evidence.get("stream", "cpu")
+    seen = (
+        "A beat took {http-short[cpu]} µs of the registry's CPU by short requests, {http-kept[cpu]} on kept"
+        " connections, {stream[cpu]} on a long stream"
+    )
+    if short >= _MULTIPLES * stream:
+        return Ruling(_TRUE, f"{seen}.")
+    if evidence.is_more("cpu", "http-short", "stream"):
+        return Ruling(_DEPENDS, f"{seen}: less, and not by multiples.")
+    return Ruling(_FALSE, f"{seen}.")
+
+
+def judge_broker(evidence: Evidence) -> Ruling:
+    """Look at the delay of messages that are pulled long, beside pushed and polled ones."""
+    poll, pull, push = (evidence.get(case, "delay") for case in ("short-poll", "long-poll", "push"))
+    seen = (
+        "A message was there after {long-poll[delay]} ms by long polling, {push[delay]} ms by a push,"
+        " {short-poll[delay]} ms by polling"
+    )
+    if pull <= max(CLEAR * push, push + _SOON_MS):
+        return Ruling(_TRUE, f"{seen}; a pull costs the broker {{long-poll[cpu]}} µs, a push {{push[cpu]}}.")
+    return Ruling(_FALSE if pull >= _MOST * poll else _DEPENDS, f"{seen}.")
