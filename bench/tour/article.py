@@ -82,7 +82,6 @@ CLAIMS = (
                 "ports.rate_before",
                 "1/s",
                 instead="requests_per_s",
-                is_needed=False,
             ),
             "cpu": ClaimFigure(
                 "CPU of the proxy, µs/request (likewise)",

@@ -57,29 +57,20 @@ def judge_cliff(evidence: Evidence) -> Ruling:
 
 
 def judge_keepalive(evidence: Evidence) -> Ruling:
-    """Look at whether connections were reused, and what a request then costs and how many are served."""
+    """Look at whether connections were reused, how many requests are then served, and what each costs."""
     opened, served = evidence.get("keepalive", "opened"), evidence.get("keepalive", "requests")
     if opened > REUSED * served:
         seen = "The proxy opened {keepalive[opened]} connections for {keepalive[requests]} requests"
         return Ruling(_FALSE, f"{seen}: keep-alive was asked for, and nothing was reused.")
-    cost = (
-        "A request took {keepalive[cpu]} µs of the proxy's CPU instead of {short[cpu]}, all on"
-        " {keepalive[opened]} connections instead of {short[opened]}"
-    )
-    is_known = None not in (evidence.value("short", "rate"), evidence.value("keepalive", "rate"))
-    rate = (
-        ", and {keepalive[rate]} requests/s were served instead of {short[rate]} before the cliff"
-        if is_known
-        else "; the rates are void"
+    seen = (
+        "On {keepalive[opened]} connections {keepalive[rate]} requests/s were served, instead of {short[rate]}"
+        " before the cliff; each took {keepalive[cpu]} µs of the proxy's CPU instead of {short[cpu]}."
     )
     is_cheaper = evidence.is_more("cpu", "short", "keepalive")
-    is_slower = evidence.is_more("rate", "short", "keepalive")
-    if is_cheaper and not is_slower:
-        return Ruling(_TRUE, f"{cost}{rate}.")
     is_faster = evidence.is_more("rate", "keepalive", "short")
-    return Ruling(
-        _DEPENDS if is_cheaper or is_faster else _FALSE, f"{cost}{rate}: not clearly better in both."
-    )
+    if is_cheaper and is_faster:
+        return Ruling(_TRUE, seen)
+    return Ruling(_DEPENDS if is_cheaper or is_faster else _FALSE, f"{seen} It was not better in both.")
 
 
 def judge_snippet(evidence: Evidence) -> Ruling:

@@ -101,7 +101,7 @@ RULINGS: list[tuple[str, Values, ClaimVerdict]] = [
     ("cliff", cliff(7_900), FALSE),
     ("cliff", cliff(9_000), FALSE),
     ("keepalive", reused(20, 32_000), TRUE),
-    ("keepalive", reused(20, 8_000), TRUE),  # at a limit that is not the proxy's, it costs less
+    ("keepalive", reused(20, 8_000), DEPENDS),  # at a limit that is not the proxy's
     ("keepalive", reused(20, 5_000), DEPENDS),
     ("keepalive", reused(80, 32_000), DEPENDS),
     ("keepalive", reused(75, 8_100), FALSE),

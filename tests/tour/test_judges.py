@@ -49,8 +49,7 @@ def test_of_several_trials_all_have_to_differ() -> None:
     assert rule_on("websocket", first, second).ruling.verdict is DEPENDS
 
 
-def test_rates_that_are_void_leave_the_verdict_to_what_stands() -> None:
-    ruled = rule_on("keepalive", reused(20, 32_000), valid=False, warnings=(BUSY,))
-    assert ruled.ruling.verdict is TRUE
-    assert "the rates are void" in report.explain(ruled)
-    assert "32,000" not in report.explain(ruled)
+def test_a_busy_machine_voids_what_rests_on_a_rate_and_nothing_that_rests_on_counts() -> None:
+    busy = {"valid": False, "warnings": (BUSY,)}
+    assert rule_on("keepalive", reused(20, 32_000), **busy).ruling.verdict is ClaimVerdict.UNMEASURED
+    assert rule_on("websocket", over_socket(0.0, 301), **busy).ruling.verdict is TRUE
