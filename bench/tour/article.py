@@ -78,7 +78,7 @@ CLAIMS = (
             "requests": _REQUESTS,
             "opened": _OPENED,
             "rate": ClaimFigure(
-                "requests/s (of short: before half of the ports were in use)",
+                "requests/s, while half of the ports were free",
                 "ports.rate_before",
                 "1/s",
                 instead="requests_per_s",

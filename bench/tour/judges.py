@@ -63,8 +63,9 @@ def judge_keepalive(evidence: Evidence) -> Ruling:
         seen = "The proxy opened {keepalive[opened]} connections for {keepalive[requests]} requests"
         return Ruling(_FALSE, f"{seen}: keep-alive was asked for, and nothing was reused.")
     seen = (
-        "On {keepalive[opened]} connections {keepalive[rate]} requests/s were served, instead of {short[rate]}"
-        " before the cliff; each took {keepalive[cpu]} µs of the proxy's CPU instead of {short[cpu]}."
+        "While half of the ports were free, {keepalive[rate]} requests/s were served on {keepalive[opened]}"
+        " connections instead of {short[rate]}, each for {keepalive[cpu]} µs of the proxy's CPU instead of"
+        " {short[cpu]}."
     )
     is_cheaper = evidence.is_more("cpu", "short", "keepalive")
     is_faster = evidence.is_more("rate", "keepalive", "short")
