@@ -238,8 +238,8 @@ def _said(run: Run) -> dict[str, str]:
     return {
         "title": title,
         "sentence": sentence,
-        "picture title": "; ".join(finding.format_headline(sides)),
-        "statements": " ".join(f"{each.text} {each.detail}" for each in finding.state_cliff(sides)),
+        "picture": " ".join(f"{each.text} {each.detail}" for each in finding.state_cliff(sides))
+        or "; ".join(finding.format_headline(sides)),
         "terminal": text.format_run(run).partition("next:")[0],
         "glance": " ".join(bar.text for each in glance if isinstance(each, BarChart) for bar in each.rows),
         "markdown": markdown.format_run(title, claims.judge(run), sentence, table, warnings),
