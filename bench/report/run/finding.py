@@ -118,7 +118,10 @@ def state_cliff(sides: Sequence[Side]) -> list[Statement]:
     exhausted_s = compute_median(short, "ports.exhausted_s")
     end = "" if exhausted_s is None else f", and nothing but errors after {format_number(exhausted_s, 's')} s"
     return [
-        Statement(f"Before the cliff: {units.ratio(rate / before)} the requests/s", f"{rates}{cost}"),
+        Statement(
+            f"Before the cliff: {keepalive.name} serves {units.ratio(rate / before)} as many",
+            f"{rates}{cost}",
+        ),
         Statement(
             f"The cliff: {short.name} falls from {units.rate(before)} to {units.rate(after)}",
             f"{half}{_format_how_many(short)}{end}; {keepalive.name} has no cliff",

@@ -50,7 +50,7 @@ def figure(cliff: Path) -> Figure:
 
 def test_the_ratio_before_the_cliff_and_the_cliff_are_two_statements(figure: Figure) -> None:
     first, rates, second, moment = [text.get_text() for text in figure.texts[:4]]
-    assert first == "Before the cliff: 1.29x the requests/s"
+    assert first == "Before the cliff: keepalive serves 1.29x as many"
     assert rates.startswith("keepalive 12,919 requests/s, short 9,997/s")
     assert second == "The cliff: short falls from 9,997/s to 398/s"
     assert moment == "after 1.5 s half of the 28,232 ports were in use; keepalive has no cliff"
@@ -59,7 +59,7 @@ def test_the_ratio_before_the_cliff_and_the_cliff_are_two_statements(figure: Fig
 def test_the_statements_are_read_where_the_picture_is_as_wide_as_a_phone(figure: Figure) -> None:
     phone, least = 390, 10
     for statement in (figure.texts[0], figure.texts[2]):
-        pixels = statement.get_fontsize() / 72 * phone / figure.get_figwidth()
+        pixels = float(statement.get_fontsize()) / 72 * phone / figure.get_figwidth()
         assert pixels >= least
 
 
