@@ -2,11 +2,13 @@
 
     [USER@]HOST[:PORT] [name=NAME] [client=K] [proxy=K] [backend=K] [python=/path] [interface=NAME]
 
-What follows `#` is a comment. An IPv6 address is written in brackets. What is not said is as ssh has it.
+What follows `#` is a comment. A path with a space is quoted as in a shell. An IPv6 address is written in
+brackets. What is not said is as ssh has it.
 """
 
 import ipaddress
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,9 @@ from bench.errors import PlanError
 
 _FORM = "[USER@]HOST[:PORT] [name=NAME] [client=K] [proxy=K] [backend=K] [python=/path] [interface=NAME]"
 _WHERE = re.compile(
-    r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^@:\s\[\]]+)(?::(?P<port>\d{1,5}))?", re.ASCII
+    r"(?:(?P<user>[^-@\s][^@\s]*)@)?(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^-@:\s\[\]][^@:\s\[\]]*)"
+    r"(?::(?P<port>\d{1,5}))?",
+    re.ASCII,
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _INTERFACE = re.compile(r"[A-Za-z0-9._:@-]{1,15}", re.ASCII)  # IFNAMSIZ is 16, with the zero behind it
@@ -53,7 +57,7 @@ class SshHost:
 def read(path: Path, default: Offers) -> tuple[SshHost, ...]:
     """Return the machines; those whose line names no role get `default`. PlanError names the line."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             text = file.read(_MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
@@ -65,16 +69,24 @@ def parse(text: str, default: Offers, path: str) -> tuple[SshHost, ...]:
     """Return the machines that `text` names; PlanError names `path` and the line."""
     found: list[SshHost] = []
     for number, line in enumerate(text.splitlines(), 1):
-        if words := line.partition("#")[0].split():
-            try:
+        try:
+            if words := _words(line):
                 found.append(_parse_line(words, number, f"host-{len(found) + 1}", default))
                 _check_name(found)
-            except ValueError as error:
-                raise PlanError(f"{path}:{number}: {error}") from error
+        except ValueError as error:
+            raise PlanError(f"{path}:{number}: {error}") from error
     if not 0 < len(found) <= MOST_HOSTS:
         few = "no machine is named" if not found else f"{len(found)} machines are more than {MOST_HOSTS}"
         raise PlanError(f"--ssh {path}: {few}; write lines of {_FORM}")
     return tuple(found)
+
+
+def _words(line: str) -> list[str]:
+    """Return the words of a line without its comment; ValueError where a quote has no end."""
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError as error:
+        raise ValueError(f"{line.strip()!r}: a quote has no end; close it, or write \\ before it") from error
 
 
 def _check_name(found: list[SshHost]) -> None:

@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import dask
 from bench.cluster import dask_config
 from bench.cluster.certificates import CertificateFiles, files_in
 from bench.cluster.hosts_file import SshHost
-from bench.cluster.ssh_errors import explain, keep_lines
+from bench.cluster.ssh_errors import UnusableFile, explain, keep_lines
 from bench.errors import LabError
 
 # What goes wrong comes as an exception; the rest would be mixed with what we say.
@@ -36,6 +36,8 @@ _spec: Any = spec
 _CONNECT_TIMEOUT_S = 15.0
 _START_TIMEOUT_S = 60.0
 _END_TIMEOUT_S = 10.0
+_REST_S = 2.0
+"""How long what is no Python of ours may take to say so."""
 _ALIVE_S = 5
 """How often ssh asks whether the other side is there; three times without an answer end a connection."""
 _TAIL_LINES = 20
@@ -87,14 +89,32 @@ async def make_folder(connection: asyncssh.SSHClientConnection, python: str) -> 
     """Make a folder on the machine of `connection`; LabError says what its `python` lacks."""
     process = await connection.create_process(f"{python} -m bench.cluster.remote_folder")
     line = await process.stdout.readline()
+    if (path := _folder_of(line)) is not None:
+        return RemoteFolder(connection, process, path)
+    last = (await _rest(process)).strip().rpartition("\n")[2]
+    raise LabError(
+        f"its {python} cannot run bench ({last or line.strip() or 'it says nothing'}); install"
+        " this version of 'keepalive-bench[cluster]' there, or name another Python with python=/path"
+    )
+
+
+def _folder_of(line: str) -> str | None:
+    """Return the folder that a keeper's event names; None where the line is no such event."""
     try:
-        return RemoteFolder(connection, process, str(json.loads(line)["folder"]))
-    except (ValueError, KeyError) as error:
-        last = (await process.stderr.read()).strip().rpartition("\n")[2]
-        raise LabError(
-            f"its {python} cannot run bench ({last or line.strip() or 'it says nothing'}); install"
-            " this version of 'keepalive-bench[cluster]' there, or name another Python with python=/path"
-        ) from error
+        event = json.loads(line)
+    except ValueError:
+        return None
+    path = event.get("folder") if isinstance(event, dict) else None
+    return path if isinstance(path, str) and path.startswith("/") else None
+
+
+async def _rest(process: asyncssh.SSHClientProcess[str]) -> str:
+    """Return what is left of the stderr of a process, which may go on for ever, and leave it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_REST_S):
+            return await process.stderr.read()
+    process.close()
+    return ""
 
 
 class SshWorker(Worker):
@@ -130,7 +150,10 @@ class SshWorker(Worker):
             raise LabError(f"cluster: {self.name} ({self.address}): {reason}") from error
 
     async def _start(self) -> None:
-        connection = await asyncssh.connect(self.address, **self.connect_options)
+        try:
+            connection = await asyncssh.connect(self.address, **self.connect_options)
+        except ValueError as error:  # what it reads of this user: settings, keys, known hosts
+            raise UnusableFile(str(error)) from error
         self._folder_connection = connection
         self._folder = await make_folder(connection, self.remote_python)
         self.kwargs = self._arguments(connection.get_extra_info("peername")[0])
@@ -144,7 +167,11 @@ class SshWorker(Worker):
         """Return the arguments of Dask's Worker, which is at `address` unless an interface is named."""
         assert self._folder is not None
         offers = self._place.offers
-        where = {"host": address} if self._place.interface is None else {"interface": self._place.interface}
+        where = (
+            {"host": bracketed(address)}
+            if self._place.interface is None
+            else {"interface": self._place.interface}
+        )
         return {
             **dask_config.OPTIONS["Worker"],
             **where,
@@ -197,6 +224,11 @@ def _connect_options(place: SshHost) -> dict[str, Any]:
     }
 
 
+def bracketed(address: str) -> str:
+    """Return an address as Dask takes it: an IPv6 address in brackets."""
+    return f"[{address}]" if ":" in address else address
+
+
 @asynccontextmanager
 async def cluster(hosts: Sequence[SshHost], options: SshOptions, folder: str) -> AsyncIterator[Any]:
     """Run Dask's SpecCluster until the end of the block: a scheduler here, and a worker on each machine.
@@ -204,7 +236,7 @@ async def cluster(hosts: Sequence[SshHost], options: SshOptions, folder: str) ->
     `folder` takes the scheduler's files. LabError names the machine that cannot be used, or the port in use.
     """
     tls = None if options.certificates is None else _dask.Security(**options.certificates.security())
-    listen = {"host": options.listen, "port": options.port, "security": tls}
+    listen = {"host": bracketed(options.listen), "port": options.port, "security": tls}
     with dask.config.set({**dask_config.SETTINGS, "temporary-directory": folder}):
         made = _spec.SpecCluster(
             {each.name: {"cls": SshWorker, "options": {"place": each, "options": options}} for each in hosts},

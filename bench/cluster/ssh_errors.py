@@ -5,7 +5,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncssh
 
@@ -35,8 +35,11 @@ def keep_lines(lines: Lines) -> None:
     _lines.set(lines)
 
 
-_Kind: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
-_REASONS: tuple[tuple[_Kind, Callable[[Any, str], str]], ...] = (
+class UnusableFile(Exception):
+    """A file of ssh here, of this user's settings, keys or known hosts, makes no sense."""
+
+
+_REASONS: tuple[tuple[type[BaseException], Callable[[Any, str], str]], ...] = (
     (LabError, lambda error, ssh: str(error)),
     (asyncssh.PermissionDenied, lambda error, ssh: f"{error.reason}; `{ssh}` must work without a password"),
     (
@@ -53,12 +56,16 @@ _REASONS: tuple[tuple[_Kind, Callable[[Any, str], str]], ...] = (
         lambda error, ssh: "no address is known for that name; write one that is, or an address",
     ),
     (
-        # The files of ssh of this user: its settings and its keys.
-        (asyncssh.ConfigParseError, asyncssh.KeyImportError, asyncssh.KeyEncryptionError),
+        UnusableFile,
         lambda error, ssh: f"a file of ssh here cannot be used ({error}); mend it, so that `{ssh}` works",
     ),
     (ConnectionRefusedError, lambda error, ssh: f"no ssh server listens there; `{ssh}` must work"),
-    (OSError, lambda error, ssh: f"{error.strerror or error}; `{ssh}` must work"),
+    (
+        OSError,
+        lambda error, ssh: (
+            f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}; `{ssh}` must work"
+        ),
+    ),
 )
 """What can be wrong with a machine, the most particular first."""
 

@@ -47,6 +47,7 @@ os.execv(argv[0], argv)
 """
 _CONFIG = """
 ListenAddress 127.0.0.1:{port}
+ListenAddress [::1]:{port}
 HostKey {folder}/host
 AuthorizedKeysFile {folder}/authorized
 PidFile none
@@ -90,7 +91,9 @@ def started(folder: Path) -> Iterator[SshServer]:
     _write(folder / "host", host.export_private_key())
     _write(home / ".ssh" / "id_ed25519", mine.export_private_key())
     _write(folder / "authorized", mine.export_public_key())
-    _write(home / ".ssh" / "known_hosts", f"[127.0.0.1]:{port} ".encode() + host.export_public_key())
+    _write(
+        home / ".ssh" / "known_hosts", f"[127.0.0.1]:{port},[::1]:{port} ".encode() + host.export_public_key()
+    )
     _write(folder / "config", _CONFIG.format(port=port, folder=folder).encode())
     _write(folder / "passwd", _passwd(home).encode())
     # Other sources of users say that `nobody` is locked.

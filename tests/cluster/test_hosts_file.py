@@ -36,6 +36,9 @@ def host(**given: Any) -> SshHost:
         ("db1 client=2 backend=3", host(offers={"client": 2, "backend": 3})),
         ("db1 client=0 proxy=1", host(offers={"proxy": 1})),
         ("db1 python=/opt/bench/bin/python3", host(python="/opt/bench/bin/python3")),
+        ("db1 'python=/opt/my bench/python' # mine", host(python="/opt/my bench/python")),
+        ('db1 python="/opt/my #1/python"', host(python="/opt/my #1/python")),
+        ("db1 python=/opt/my\\ bench/python", host(python="/opt/my bench/python")),
         ("db1 interface=eth1.100", host(interface="eth1.100")),
         (
             "me@db1:22 name=a client=1 python=/p interface=eth1",
@@ -58,6 +61,11 @@ def test_empty_lines_and_comments_count_as_lines_and_not_as_machines() -> None:
         ("a\nb:0", "hosts.txt:2: 'b:0' is not [USER@]HOST[:PORT]"),
         ("b:65536", "hosts.txt:1: 'b:65536' is not [USER@]HOST[:PORT]"),
         ("b:ssh", "hosts.txt:1: 'b:ssh' is not [USER@]HOST[:PORT]"),
+        ("-oProxyCommand=id", "hosts.txt:1: '-oProxyCommand=id' is not [USER@]HOST[:PORT]"),
+        (
+            "a python='/b c",
+            'hosts.txt:1: "a python=\'/b c": a quote has no end; close it, or write \\ before it',
+        ),
         ("@b", "hosts.txt:1: '@b' is not [USER@]HOST[:PORT]"),
         ("fd00::7", "hosts.txt:1: 'fd00::7' is not [USER@]HOST[:PORT]"),
         ("a b", f"hosts.txt:1: 'b' is none of {FORM.partition(' ')[2]}"),
@@ -70,7 +78,7 @@ def test_empty_lines_and_comments_count_as_lines_and_not_as_machines() -> None:
         ("a client=0", "hosts.txt:1: no role is left to a worker; give it one at least"),
         ("a name=", "hosts.txt:1: 'name=': '' is not a name of letters, digits, '.', '_' and '-'"),
         (
-            "a name=it's",
+            "a name=it\\'s",
             "hosts.txt:1: \"name=it's\": \"it's\" is not a name of letters, digits, '.', '_' and '-'",
         ),
         ("a python=python3", "hosts.txt:1: 'python=python3': 'python3' is not an absolute path"),
@@ -98,6 +106,11 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert str(raised.value) == (
         f"--ssh {tmp_path / 'none'}: No such file or directory; name a file with lines of {FORM}"
     )
+
+
+def test_a_file_that_begins_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_text("\ufeffdb1\r\n", encoding="utf-8")
+    assert hosts_file.read(tmp_path / "hosts", ALL) == (host(),)
 
 
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:

@@ -58,6 +58,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
         yield running
 
 
+OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + 42 * "A" + "B other\n"
+"""A public key that is none of ours."""
+
+
 def write_hosts(folder: Path, *lines: str) -> tuple[str, ...]:
     """Return the flags of a cluster over ssh with these machines."""
     (folder / "hosts.txt").write_text("".join(f"{line}\n" for line in lines))
@@ -106,6 +110,23 @@ def test_a_line_makes_a_worker_and_at_the_end_nothing_is_left_there(
         assert line.replace("; stderr: Killed", "") == "a (127.0.0.1): ended; 1 of 2 workers are left\n"
         assert has_within(server.temporary, folders=1)
     assert is_empty(server.temporary)
+
+
+def test_ipv6_on_both_sides(server: SshServer, tmp_path: Path) -> None:
+    if not has_ipv6():
+        needs.skip("IPv6")
+    flags = write_hosts(tmp_path, f"[::1]:{server.port} client=1 'python={server.python}'")
+    with clusters.started(tmp_path, *flags, "--interface", "::1", HOME=str(server.home)) as running:
+        assert running.run(WORKERS) == [["host-1", {"client": 1.0}, 1, "[::1]"]]
+    assert is_empty(server.temporary)
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 def test_a_kill_leaves_nothing_there_even_while_a_task_runs(server: SshServer, tmp_path: Path) -> None:
@@ -172,6 +193,9 @@ def test_a_machine_that_lets_nobody_in(server: SshServer, tmp_path: Path) -> Non
         (None, "not found"),
         ("echo \"No module named 'bench'\" >&2", "No module named 'bench'"),
         ("echo Welcome", "Welcome"),
+        ("echo '[]'", "[]"),
+        ("""echo '{"folder": 1}'""", '{"folder": 1}'),
+        ("exec yes Welcome", "Welcome"),
     ],
 )
 def test_a_machine_whose_python_cannot_run_bench(
@@ -240,6 +264,7 @@ def test_an_address_that_this_user_may_not_listen_at(tmp_path: Path, monkeypatch
     [
         ("config", "Host *\n  Port ssh\n", "Port"),
         ("id_ed25519", "no key\n", "private key"),
+        ("id_ed25519.pub", OTHER_KEY, "Public key mismatch"),
     ],
 )
 def test_a_file_of_ssh_here_that_is_broken(
