@@ -91,12 +91,7 @@ def mode_warnings(
     opened, total = upstream.connections_opened or 0, upstream.requests_total or 0
     needed = upstream.connections_needed or 0
     if opened == 0 or total == 0:
-        yield TrialWarning(
-            "no-traffic",
-            f"{total} requests reached the backend on {opened} connections",
-            "see the errors by kind; nothing else in this trial means anything",
-            voids=True,
-        )
+        yield from traffic_warnings(upstream)
     elif mode is Mode.SHORT and not 0.99 <= total / opened <= 1.0:
         yield TrialWarning(
             "mode-not-short",
@@ -122,6 +117,24 @@ def mode_warnings(
             "mode-not-keepalive",
             f"opened {opened:,} connections where {needed:,} were needed",
             "raise pool_idle to the number of clients per worker, or find out whether the backend closes",
+            voids=True,
+        )
+
+
+def traffic_warnings(upstream: Upstream, backend_port: int | None = None) -> Iterator[TrialWarning]:
+    """Yield a voiding warning where no request reached the backend.
+
+    `backend_port` is where a proxy that is not ours is to expect the backends.
+    """
+    opened, total = upstream.connections_opened or 0, upstream.requests_total or 0
+    if opened == 0 or total == 0:
+        yield TrialWarning(
+            "no-traffic",
+            f"{total} requests reached the backend on {opened} connections",
+            "see the errors by kind; nothing else in this trial means anything"
+            if backend_port is None
+            else "see the log of the proxy, and whether its configuration names every machine that may hold a"
+            f" backend, at port {backend_port}",
             voids=True,
         )
 

@@ -35,6 +35,14 @@ def test_the_reuse_that_was_measured_is_that_of_the_mode(
     assert all(warning.voids for warning in warnings)
 
 
+def test_a_proxy_that_is_not_ours_may_know_none_of_the_backends() -> None:
+    passed = Upstream(requests_total=8, connections_opened=1)
+    assert list(validity.traffic_warnings(passed, 9000)) == []
+    (warning,) = validity.traffic_warnings(Upstream(requests_total=0, connections_opened=0), 9000)
+    assert (warning.code, warning.voids) == ("no-traffic", True)
+    assert warning.advice.endswith("names every machine that may hold a backend, at port 9000")
+
+
 def test_a_pool_that_expires_as_asked_may_open_more() -> None:
     upstream = Upstream(requests_total=350, connections_opened=343, connections_needed=1)
     (warning,) = validity.mode_warnings(KEEPALIVE, upstream, may_expire=True)

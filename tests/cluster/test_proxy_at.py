@@ -36,6 +36,24 @@ def test_what_it_opens_is_counted_beside_it(cluster: RunningCluster, tmp_path: P
     assert bench_process.codes(trial) <= {"lab"}
 
 
+SILENT = """
+import socket, sys
+with socket.create_server(("10.89.1.4", 18080)):
+    sys.stdin.readline()
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_proxy_that_passes_nothing_on_makes_no_valid_trial(cluster: RunningCluster, tmp_path: Path) -> None:
+    flags = ("--proxy-at", PROXY, "--backend-port", "19000", "--mode", "short")
+    with cluster.process("host-4", "-c", SILENT):
+        (trial,) = cluster.trials(tmp_path, *flags)
+    assert not trial["valid"]
+    (warning,) = [each for each in trial["warnings"] if each["code"] == "no-traffic"]
+    assert warning["message"] == "0 requests reached the backend on 0 connections"
+
+
 def test_nothing_listens_there(cluster: RunningCluster, tmp_path: Path) -> None:
     flags = ("--proxy-at", "10.89.1.4:18081", "--backend-port", "19000", "--mode", "short", "-o", tmp_path)
     done = bench_process.run("run", "--lab", "cluster", "--scheduler", cluster.path, *flags)
