@@ -165,6 +165,7 @@ def read_run(path: Path) -> Any:
 def _read_json(mark: str, path: Path, row: str, key: str) -> float:
     """Return a number of a JSON file: KEY is a path with slashes, below the only object of `rows` that fits.
 
+    Items of a list are numbered from 0.
     ROW is `NAME=TEXT & NAME=TEXT`; empty, the path begins at the top.
     """
     value = json.loads(path.read_text(encoding="utf-8"))
@@ -175,6 +176,8 @@ def _read_json(mark: str, path: Path, row: str, key: str) -> float:
             raise FigureError(mark, f"{len(rows)} rows are {row!r}")
         value = rows[0]
     for part in key.split("/"):
+        if isinstance(value, list):
+            value = dict(zip(map(str, range(len(value))), value, strict=True))
         if not isinstance(value, dict) or part not in value:
             raise FigureError(mark, f"there is no {part!r}")
         value = value[part]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 _COMMENT = re.compile(r"<!--.*?-->", flags=re.DOTALL)
 _BLOCK = re.compile(r"^```([^\n`]*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+_OR = "or:"
 INPUTS = ("nginx", "haproxy", "toml", "yaml", "json", "dockerfile", "python")
-"""The languages of blocks that a reader copies into a file; a block without one holds commands or output."""
+"""The languages of blocks that a reader copies into a file; a block without one holds commands."""
 
 
 class Block(NamedTuple):
@@ -25,13 +26,23 @@ def find_blocks(text: str) -> list[Block]:
 
 
 def find_command_lines(text: str) -> list[str]:
-    """Return the lines of the blocks without a language, without comments: two spaces and `#`."""
+    """Return the lines of the blocks without a language, without comments: two spaces and `#`.
+
+    A comment that begins with `or:` is a command too, which does the same.
+    """
     return [
-        line.partition("  #")[0].strip()
+        command
         for block in find_blocks(text)
         if not block.language
         for line in block.text.splitlines()
+        for command in _read_line(line)
     ]
+
+
+def _read_line(line: str) -> Iterator[str]:
+    command, _, comment = line.partition("  #")
+    word, _, other = comment.strip().partition(" ")
+    yield from (each.strip() for each in (command, other if word == _OR else "") if each.strip())
 
 
 def remove_blocks(text: str) -> str:

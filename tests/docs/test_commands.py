@@ -1,4 +1,4 @@
-"""Each command of a page in `docs/` can be typed, and what its sentences name is there."""
+"""Each command of README.md and the pages in `docs/` can be typed, and what their sentences name is there."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ from bench.cli import bench
 from bench.commands.lazy_group import HELP_NAMES
 from bench.probe.model import Ending, IdleTimeout, ProbeResult
 from docs.site import markdown
-from docs.site.pages import DOCS, ROOT
+from docs.site.pages import ROOT
+from tests.docs.reader.pages import COMMANDS, TEXTS
 
-PAGES = {
-    file.relative_to(DOCS).as_posix(): file.read_text(encoding="utf-8") for file in sorted(DOCS.rglob("*.md"))
-}
-HOW_TO = [page for page in PAGES if page.startswith("how-to/")]
+HOW_TO = [page for page in TEXTS if page.startswith("how-to/")]
 OTHER_PROGRAMS = (
     "how-to/run-on-kubernetes-or-slurm.md",
     "how-to/run-on-several-machines.md",
@@ -31,19 +29,16 @@ OTHER_PROGRAMS = (
 """Pages that name options of servers, of Dask, and of the processes that `bench` starts."""
 
 
-def commands(text: str) -> list[str]:
-    """Return the `bench` command lines in the blocks of a page, also those behind a pipe."""
-    lines = markdown.find_command_lines(text)
-    return [line.partition("| ")[2] or line for line in lines if "bench " in line]
-
-
-SHOWN = [(page, line) for page in PAGES for line in commands(PAGES[page]) if line.startswith("bench ")]
+SHOWN = sorted(
+    {(each.page, part.strip()) for each in COMMANDS for part in each.line.split(" | ") if part.strip()}
+)
+"""What is typed, behind a pipe too."""
+OF_BENCH = [(page, line) for page, line in SHOWN if line.startswith("bench ")]
 
 
 def read_prose(page: str) -> list[str]:
-    """Return what stands in backticks in the sentences of a page; README.md lies above the others."""
-    text = PAGES[page] if page in PAGES else (ROOT / page).read_text(encoding="utf-8")
-    return re.findall(r"`([^`\n]+)`", markdown.remove_blocks(text))
+    """Return what stands in backticks in the sentences of a page."""
+    return re.findall(r"`([^`\n]+)`", markdown.remove_blocks(TEXTS[page]))
 
 
 def walk_options(command: click.Command, context: click.Context) -> Iterator[str]:
@@ -72,17 +67,17 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "probe.json").write_text(json.dumps(found.to_json()))
     accepted = {"format": "bench check baseline 1", "findings": [], "locations": []}
     (tmp_path / "accepted.json").write_text(json.dumps(accepted))
-    for name in ("RUN", "before", "after"):
+    for name in ("RUN", "OLD", "NEW", "before", "after"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize(("page", "line"), SHOWN, ids=[f"{page}: {line}" for page, line in SHOWN])
+@pytest.mark.parametrize(("page", "line"), OF_BENCH, ids=[f"{page}: {line}" for page, line in OF_BENCH])
 def test_each_command_can_be_typed(page: str, line: str, place: Path) -> None:
     command: click.Command = bench
     context = click.Context(bench, info_name="bench", help_option_names=HELP_NAMES)
-    arguments = shlex.split(line.partition(" > ")[0])[1:]
+    arguments = shlex.split(re.split(" >>? ", line)[0])[1:]
     while isinstance(command, click.Group):
         _, found, arguments = command.resolve_command(context, arguments)
         assert found is not None
@@ -93,10 +88,10 @@ def test_each_command_can_be_typed(page: str, line: str, place: Path) -> None:
 
 @pytest.mark.parametrize("page", HOW_TO)
 def test_a_how_to_shows_commands(page: str) -> None:
-    assert commands(PAGES[page])
+    assert page in {shown for shown, _ in OF_BENCH}
 
 
-@pytest.mark.parametrize("page", ["README.md", *sorted(set(PAGES) - set(OTHER_PROGRAMS))])
+@pytest.mark.parametrize("page", sorted(set(TEXTS) - set(OTHER_PROGRAMS)))
 def test_options_and_commands_in_sentences_are_there(page: str, options: frozenset[str]) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for code in read_prose(page):

@@ -14,8 +14,6 @@ from docs.site.pages import ROOT
 FILES = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in figures.find_files()}
 _HELD = ("README", "docs/index", "docs/how-to/", "docs/concepts/", "docs/reference/scenarios")
 HELD = [name for name in FILES if name.startswith(_HELD)]
-TO_BE_REWRITTEN = ("docs/how-to/diagnose-time-wait.md",)
-"""Pages from before the marks."""
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -23,7 +21,7 @@ def test_marks_hold_what_the_reference_runs_say(name: str) -> None:
     assert figures.update(FILES[name]) == FILES[name], "make figures"
 
 
-@pytest.mark.parametrize("name", sorted(set(HELD) - set(TO_BE_REWRITTEN)))
+@pytest.mark.parametrize("name", HELD)
 def test_no_number_is_typed(name: str) -> None:
     typed = numbers.find_typed(FILES[name], numbers.read_constants())
     assert typed == [], "mark it (docs/development/write-a-page.md), or name its source in constants.toml"
@@ -49,6 +47,8 @@ def test_each_constant_is_in_use(text: str) -> None:
         ("reference-push:sse@nginx:figures.lost:sum", "0"),
         ("reference-perf/perf.json:what=load generator, 64 connections & other=wrk:ratio/center", "0.974"),
         ("reference-comparison/false-alarms.json::a core for each role/equal/comparisons", "50"),
+        ("reference-prove/prove.json::proofs/0/locations/0/measured/connections", "9"),
+        ("reference-prove/prove.json::proofs/1/locations/0/measured/connections", None),
         ("reference:short:requests_per_s", None),
         ("reference:short:no_such_key", None),
         ("reference-push:sse:times_ms.delay.p50", None),
