@@ -33,6 +33,8 @@ REMEDIES = {
     "chromium": "apt install chromium",
     "curl": "apt install curl",
     "h2load": "apt install nghttp2-client",
+    "pgrep": "apt install procps",
+    "openssl": "apt install openssl",
     "nghttp": "apt install nghttp2-client",
     "hey": "apt install hey",
     "ss": "apt install iproute2",

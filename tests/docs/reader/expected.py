@@ -29,7 +29,7 @@ SAYS_SO = re.compile(r"(Nothing|[Nn]ot)\b[^.]* run by us")
 
 LONG = re.compile(
     r"bench (run|ab|sweep|search|incident|tour|cluster|scenario run(?!.* --dry-run)|watch --record)\b"
-    r"|.*bench prove|bench compare before after|bench doctor --scheduler|make (bench|docs|figures)"
+    r"|.*bench prove|bench compare (?!.*1\.10'$)|bench doctor --scheduler|make (bench|docs|figures)"
     r"|\.venv/bin/pytest|.*python3? -m|openssl|dask|/opt/bench|export|TLS="
 )
 """What takes more than a moment, and what uses what that made: long tests."""
@@ -85,7 +85,6 @@ class Service:
     pattern: str
     line: str
     is_ready: str = 'grep -q ready "$shown"'
-    needs: tuple[str, ...] = ()
 
 
 _WORKERS = (
@@ -105,19 +104,16 @@ SERVICES = (
         r"nginx-(status|log):",
         "nginx -e stderr -c $PWD/status.conf -g 'daemon off;'",
         "ss -Hltn | grep -q :8080",
-        ("nginx@system",),
     ),
     Service(
         r"haproxy:/run/haproxy/admin\.sock",
         "mkdir -p /run/haproxy; haproxy -db -f haproxy.cfg",
         "[ -S /run/haproxy/admin.sock ]",
-        ("haproxy@system",),
     ),
     Service(
         r"envoy:http://127\.0\.0\.1:9901",
         "envoy --config-path envoy.yaml",
         "ss -Hltn | grep -q :9901",
-        ("envoy",),
     ),
     Service(r"bench .* tls://10", _WORKERS, '[ "$(grep -c Registered "$told")" = 3 ]'),
     Service(
@@ -125,7 +121,6 @@ SERVICES = (
         "for n in 11 12 13 14; do port=22; [ $n != 13 ] || port=2222;"
         ' ip netns exec m$n "$(command -v sshd)" -D -e -p $port -f ../sshd.conf & done; wait',
         '[ "$(grep -c "listening on 0" "$told")" = 4 ]',
-        ("sshd",),
     ),
     Service(r"10\.89\.1\.4", "bench cluster up --local 4 -o cluster.json", "[ -e cluster.json ]"),
     Service(
@@ -161,7 +156,7 @@ Each is ended by the next one of its kind, or behind the page's last command.
 ON_TERMINAL = {"bench watch": b"q"}
 """Commands that want a terminal, and the key that ends them."""
 NEEDS = {
-    r"nginx -T|@system|--program system|nginx-1\.22|/etc/nginx": ("nginx@system",),
+    r"nginx -T|@system|--program system|nginx-1\.22|/etc/nginx|nginx-(status|log):": ("nginx@system",),
     r"@wheel|--program wheel": ("nginx@wheel",),
     r"subject=nginx\b|--subject nginx\b|bench prove": ("nginx",),
     r"haproxy:": ("haproxy@system",),
@@ -169,6 +164,7 @@ NEEDS = {
     r"envoy": ("envoy",),
     r"nghttpx": ("nghttpx",),
     r"--second-opinion wrk": ("wrk",),
+    r"--proxy-at|10\.89": ("pgrep",),
     r"browser=true": ("chromium",),
     r"openssl": ("openssl",),
     r"--ssh": ("sshd",),

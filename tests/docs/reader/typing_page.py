@@ -6,8 +6,8 @@ import re
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from docs.site import markdown
@@ -58,58 +58,62 @@ def lacks(line: str) -> list[str]:
 
 def type_page(commands: Sequence[Command]) -> dict[Command, Outcome]:
     """Run commands of one page in their order, without those that need what is not here."""
-    outcomes: dict[Command, Outcome] = {}
-    going: dict[str, tuple[Command, Going]] = {}
     has_others = any(re.search(r"cluster|dask", each.line) for each in commands)
     with machine.running(has_others=has_others) as place:
         _prepare(place, commands)
+        reader = _Reader(place)
         for command in commands:
-            if lacks(command.line):
-                continue
-            for pattern, line in expected.BEFORE.items():
-                if re.search(pattern, command.line):
-                    assert place.run(line, TIMEOUT_S).status == 0, line
-            with _served(place, command.line):
-                if (kind := _going_kind(command.line)) is not None:
-                    _end(place, going, [kind], outcomes)
-                    going[kind] = (command, place.start(command.line, expected.GOES_ON[kind]))
-                elif command.line in expected.ON_TERMINAL:
-                    outcomes[command] = place.show(
-                        command.line, expected.ON_TERMINAL[command.line], TIMEOUT_S
-                    )
-                else:
-                    outcomes[command] = place.run(command.line, TIMEOUT_S)
-            if command in outcomes and outcomes[command].status is None:
-                return outcomes  # its shell goes on waiting for it
-        _end(place, going, reversed(going), outcomes)
-    return outcomes
+            if not lacks(command.line):
+                reader.type(command)
+            if reader.is_stuck:
+                return reader.outcomes
+        reader.finish()
+    return reader.outcomes
 
 
-def _going_kind(line: str) -> str | None:
-    """Return the pattern in GOES_ON of a command that goes on; None of one that ends by itself."""
-    return next((pattern for pattern in expected.GOES_ON if re.match(pattern, line)), None)
+class _Reader:
+    """Types command after command, and ends what goes on."""
 
+    def __init__(self, place: Machine) -> None:
+        self.outcomes: dict[Command, Outcome] = {}
+        self._place = place
+        self._going: dict[str, ExitStack] = {}
 
-def _end(
-    place: Machine,
-    going: dict[str, tuple[Command, Going]],
-    kinds: Iterable[str],
-    outcomes: dict[Command, Outcome],
-) -> None:
-    for kind in list(kinds):
-        if kind in going:
-            command, process = going.pop(kind)
-            outcomes[command] = place.end(process)
+    @property
+    def is_stuck(self) -> bool:
+        """Return whether the last command never ended: the shell goes on waiting for it."""
+        return any(each.status is None for each in self.outcomes.values())
 
+    def type(self, command: Command) -> None:
+        """Run a command, beside what it talks to."""
+        line, place = command.line, self._place
+        kind = next((pattern for pattern in expected.GOES_ON if re.match(pattern, line)), None)
+        if kind in self._going:
+            self._going.pop(kind).close()
+        for pattern, prepared in expected.BEFORE.items():
+            if re.search(pattern, line):
+                done = place.run(prepared, TIMEOUT_S)
+                assert done.status == 0, done.stderr
+        with ExitStack() as ending:
+            for service in expected.SERVICES:
+                if re.search(service.pattern, line):
+                    ending.callback(place.end, place.start(service.line, service.is_ready))
+            if kind is not None:
+                going = place.start(line, expected.GOES_ON[kind])
+                ending.callback(self._end, command, going)
+                self._going[kind] = ending.pop_all()
+            elif line in expected.ON_TERMINAL:
+                self.outcomes[command] = place.show(line, expected.ON_TERMINAL[line], TIMEOUT_S)
+            else:
+                self.outcomes[command] = place.run(line, TIMEOUT_S)
 
-@contextmanager
-def _served(place: Machine, line: str) -> Iterator[None]:
-    """Run for a block what a command talks to."""
-    with ExitStack() as ending:
-        for service in expected.SERVICES:
-            if re.search(service.pattern, line) and all(map(needs.here, service.needs)):
-                ending.callback(place.end, place.start(service.line, service.is_ready))
-        yield
+    def finish(self) -> None:
+        """End what still goes on, the last first."""
+        for ending in reversed(self._going.values()):
+            ending.close()
+
+    def _end(self, command: Command, going: Going) -> None:
+        self.outcomes[command] = self._place.end(going)
 
 
 # -- what the page speaks of
