@@ -33,6 +33,7 @@ REMEDIES = {
     "chromium": "apt install chromium",
     "curl": "apt install curl",
     "h2load": "apt install nghttp2-client",
+    "setuptools": "pip install setuptools",
     "pgrep": "apt install procps",
     "openssl": "apt install openssl",
     "nghttp": "apt install nghttp2-client",

@@ -197,7 +197,7 @@ def running(*, has_others: bool = False) -> Iterator[Machine]:
     # A short path: addresses of Unix sockets below it have a bound (unix(7)).
     with tempfile.TemporaryDirectory(prefix="reader-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        for each in ("home", "steps", "tmp", "etc", "log"):
+        for each in ("home", "steps", "tmp", "etc", "log", "user", "packages"):
             (folder / each).mkdir()
         reading, writing = os.pipe()
         others = " ".join(map(str, OTHERS)) if has_others else ""
@@ -243,11 +243,11 @@ def _environment(folder: Path) -> dict[str, str]:
     """Return the variables of the shell: `bench` is in PATH, and measures for a moment (quick/)."""
     programs = [str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
     return {
-        "HOME": str(folder / "home"),
+        "HOME": str(folder / "user"),
         "LANG": "C.UTF-8",
         "PATH": os.pathsep.join(programs),
         "TMPDIR": str(folder / "tmp"),
-        "PYTHONPATH": str(Path(__file__).with_name("quick")),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).with_name("quick")), str(folder / "packages")]),
         # There is no network: what pip installs finds its packages in the environment (typing_page.py).
         "PIP_NO_INDEX": "1",
         "PIP_NO_BUILD_ISOLATION": "0",  # an option that says no: 0 is yes

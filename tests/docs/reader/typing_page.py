@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import shlex
 import shutil
 import sys
-import sysconfig
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,6 +54,8 @@ _RUNS = {"RUN": "reference", "OLD": "reference", "NEW": "reference"}
 def lacks(line: str) -> list[str]:
     """Return the programs that a command needs and that are not here."""
     named = [name for pattern, names in expected.NEEDS.items() if re.search(pattern, line) for name in names]
+    if "pip install" in line:
+        named += [name for name in ("setuptools",) if importlib.util.find_spec(name) is None]
     return [name for name in named if not needs.here(name)]
 
 
@@ -149,9 +152,13 @@ def _share_packages(place: Machine, environment: str) -> None:
 
     What is installed into it comes first, and ours is not among them.
     """
+    if (found := importlib.util.find_spec("setuptools")) is not None and found.origin is not None:
+        # That of a new environment is older than what pyproject.toml asks for.
+        for each in Path(found.origin).parents[1].glob("setuptools*"):
+            (place.home.parent / "packages" / each.name).symlink_to(each)
     folder = f"{environment}/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
-    packages = sysconfig.get_path("purelib")
-    line = f"mkdir -p {folder} && echo {packages} > {folder}/packages.pth"
+    ours = sorted({path for path in sys.path if path.endswith("site-packages")})
+    line = f"mkdir -p {folder} && printf '%s\\n' {shlex.join(ours)} > {folder}/packages.pth"
     assert place.run(line, TIMEOUT_S).status == 0
 
 

@@ -2,7 +2,7 @@
 
 What is shortened: the warm-up and the window of a trial, its repetitions, and the cases of a run. Scenarios
 have the settings of `bench tour`, unless they are given. A watch ends after seconds, and so do its stretches.
-A busy machine disturbs nothing.
+A busy machine disturbs nothing, and is fast enough.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import Any
 
 MOST = {"warmup_s": 0.2, "duration_s": 0.6, "trials": 1}
@@ -32,12 +31,12 @@ def _shorten(made: type) -> None:
     made.__init__ = short_init  # type: ignore[misc]
 
 
-def _shorten_plans(run_plan: ModuleType) -> None:
+def _shorten_plans(run_plan: Any) -> None:
     for made in (run_plan.Load, run_plan.Plan):
         _shorten(made)
 
 
-def _shorten_scenarios(definition: ModuleType) -> None:
+def _shorten_scenarios(definition: Any) -> None:
     plan = definition.Scenario.plan
 
     def brief_plan(self: Any, values: dict[str, Any]) -> Any:
@@ -47,7 +46,7 @@ def _shorten_scenarios(definition: ModuleType) -> None:
     definition.Scenario.plan = brief_plan
 
 
-def _take_few_cases(recorder: ModuleType) -> None:
+def _take_few_cases(recorder: Any) -> None:
     numbered = recorder.numbered
 
     def few(items: Sequence[Any], blocks: int, *more: Any) -> Any:
@@ -56,11 +55,15 @@ def _take_few_cases(recorder: ModuleType) -> None:
     recorder.numbered = few
 
 
-def _be_alone(other_work: ModuleType) -> None:
+def _be_alone(other_work: Any) -> None:
     other_work.read = other_work.read_cores = lambda cores: None
 
 
-def _watch_briefly(session: ModuleType) -> None:
+def _be_fast(validity: Any) -> None:
+    validity.machine_warnings = lambda *readings: iter(())
+
+
+def _watch_briefly(session: Any) -> None:
     run = session.Session.run
 
     def brief_run(self: Any, consumers: Any, wait: Any, duration_s: float | None = None) -> Any:
@@ -69,15 +72,16 @@ def _watch_briefly(session: ModuleType) -> None:
     session.Session.run = brief_run
 
 
-def _shorten_stretches(stretches: ModuleType) -> None:
+def _shorten_stretches(stretches: Any) -> None:
     stretches.LASTS_S = STRETCH_S
 
 
-CHANGES: dict[str, Callable[[ModuleType], None]] = {
+CHANGES: dict[str, Callable[[Any], None]] = {
     "bench.plan.run_plan": _shorten_plans,
     "bench.experiment.definition": _shorten_scenarios,
     "bench.experiment.recorder": _take_few_cases,
     "bench.observe.other_work": _be_alone,
+    "bench.analysis.validity": _be_fast,
     "bench.watch.session": _watch_briefly,
     "bench.watch.stretches": _shorten_stretches,
 }
@@ -94,7 +98,7 @@ class _Changing(MetaPathFinder):
         assert spec.loader is not None
         run = spec.loader.exec_module
 
-        def run_and_change(module: ModuleType) -> None:
+        def run_and_change(module: Any) -> None:
             run(module)
             CHANGES[name](module)
 
