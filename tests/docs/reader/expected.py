@@ -30,7 +30,7 @@ SAYS_SO = re.compile(r"(Nothing|[Nn]ot)\b[^.]* run by us")
 LONG = re.compile(
     r"bench (run|ab|sweep|search|incident|tour|cluster|scenario run(?!.* --dry-run)|watch --record)\b"
     r"|.*bench prove|bench compare (?!.*1\.10'$)|bench doctor --scheduler|make (bench|docs|figures)"
-    r"|\.venv/bin/pytest|.*python3? -m|openssl|dask|/opt/bench|export|TLS="
+    r"|\.venv/bin/pytest|.*python3? -m|openssl|dask|/opt/bench|~/bench|export|TLS="
 )
 """What takes more than a moment, and what uses what that made: long tests."""
 
@@ -122,7 +122,7 @@ SERVICES = (
         ' ip netns exec m$n "$(command -v sshd)" -D -e -p $port -f ../sshd.conf & done; wait',
         '[ "$(grep -c "listening on 0" "$told")" = 4 ]',
     ),
-    Service(r"10\.89\.1\.4", "bench cluster up --local 4 -o cluster.json", "[ -e cluster.json ]"),
+    Service(r"10\.89\.1\.4", "bench cluster up --local 4 -o cluster.json", 'grep -q cluster.json "$shown"'),
     Service(
         r"--proxy-at 10\.89\.1\.4:8080",
         f"{_IN_HOST_4} python -m proxy --listen 10.89.1.4:8080 --mode keepalive --upstream 10.89.1.1:9000",
@@ -143,7 +143,7 @@ BEFORE = {
 
 GOES_ON = {
     r"bench watch --(requests|openmetrics)": '[ -s "$shown" ]',
-    r"bench cluster up": "[ -e cluster.json ]",
+    r"bench cluster up": 'grep -q cluster.json "$shown"',
     r"python -m backends": 'grep -q ready "$shown"',
     r"python -m proxy": 'grep -q ready "$shown"',
     r"dask scheduler": "ss -Hltn | grep -q :8786",

@@ -90,16 +90,17 @@ class _Reader:
     def type(self, command: Command) -> None:
         """Run a command, beside what it talks to."""
         line, place = command.line, self._place
-        kind = next((pattern for pattern in expected.GOES_ON if re.match(pattern, line)), None)
-        if kind in self._going:
-            self._going.pop(kind).close()
+        kind = self._end_kind_of(line)
         for pattern, prepared in expected.BEFORE.items():
             if re.search(pattern, line):
                 done = place.run(prepared, TIMEOUT_S)
                 assert done.status == 0, done.stderr
+        if installing := re.match(r"(\S+)/bin/pip install ", line):
+            _share_packages(place, installing[1])
         with ExitStack() as ending:
             for service in expected.SERVICES:
                 if re.search(service.pattern, line):
+                    self._end_kind_of(service.line)
                     ending.callback(place.end, place.start(service.line, service.is_ready))
             if kind is not None:
                 going = place.start(line, expected.GOES_ON[kind])
@@ -109,6 +110,13 @@ class _Reader:
                 self.outcomes[command] = place.show(line, expected.ON_TERMINAL[line], TIMEOUT_S)
             else:
                 self.outcomes[command] = place.run(line, TIMEOUT_S)
+
+    def _end_kind_of(self, line: str) -> str | None:
+        """Return the kind of a line that goes on, once the last one of that kind has been ended."""
+        kind = next((pattern for pattern in expected.GOES_ON if re.match(pattern, line)), None)
+        if kind in self._going:
+            self._going.pop(kind).close()
+        return kind
 
     def finish(self) -> None:
         """End what still goes on, the last first."""
@@ -143,12 +151,10 @@ def _prepare(place: Machine, commands: Sequence[Command]) -> None:
     for block in markdown.find_blocks(TEXTS[commands[0].page]):
         if block.text.startswith("10.0.0.11 "):
             (home / "hosts.txt").write_text(block.text)
-    for environment in re.findall(r"python3 -m venv (\S+)", lines):
-        _share_packages(place, environment)
 
 
 def _share_packages(place: Machine, environment: str) -> None:
-    """Have an environment that a command is to make find our packages: there is no network to load them from.
+    """Have an environment that a command made find our packages: there is no network to load them from.
 
     What is installed into it comes first, and ours is not among them.
     """
@@ -158,7 +164,7 @@ def _share_packages(place: Machine, environment: str) -> None:
             (place.home.parent / "packages" / each.name).symlink_to(each)
     folder = f"{environment}/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
     ours = sorted({path for path in sys.path if path.endswith("site-packages")})
-    line = f"mkdir -p {folder} && printf '%s\\n' {shlex.join(ours)} > {folder}/packages.pth"
+    line = f"printf '%s\\n' {shlex.join(ours)} > {folder}/packages.pth"
     assert place.run(line, TIMEOUT_S).status == 0
 
 
