@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from typing import Any
 
 MOST = {"warmup_s": 0.2, "duration_s": 0.6, "trials": 1}
-MOST_CASES = 2
+MOST_CASES, MOST_SEARCHED = 2, 4
 WATCH_S, STRETCH_S = 4.0, 1.0
 
 
@@ -34,6 +35,13 @@ def _shorten(made: type) -> None:
 def _shorten_plans(run_plan: Any) -> None:
     for made in (run_plan.Load, run_plan.Plan):
         _shorten(made)
+    parse = run_plan.parse
+
+    def brief_parse(*values: Any, **named: Any) -> Any:
+        plan = parse(*values, **named)  # whose dataclasses were made without __init__
+        return replace(plan, load=replace(plan.load))
+
+    run_plan.parse = brief_parse
 
 
 def _shorten_scenarios(definition: Any) -> None:
@@ -53,6 +61,13 @@ def _take_few_cases(recorder: Any) -> None:
         return numbered(items[:MOST_CASES], min(blocks, MOST["trials"]), *more)
 
     recorder.numbered = few
+
+
+def _search_briefly(search: Any) -> None:
+    next_rate = search._next_rate
+    search._next_rate = lambda measured, sought: (
+        None if len(measured) >= MOST_SEARCHED else next_rate(measured, sought)
+    )
 
 
 def _be_alone(other_work: Any) -> None:
@@ -80,6 +95,7 @@ CHANGES: dict[str, Callable[[Any], None]] = {
     "bench.plan.run_plan": _shorten_plans,
     "bench.experiment.definition": _shorten_scenarios,
     "bench.experiment.recorder": _take_few_cases,
+    "bench.sweep.search": _search_briefly,
     "bench.observe.other_work": _be_alone,
     "bench.analysis.validity": _be_fast,
     "bench.watch.session": _watch_briefly,
