@@ -14,6 +14,8 @@ DIAGNOSE = "how-to/diagnose-time-wait.md"
 UPGRADE = "how-to/upgrade-nginx-across-1.29.7.md"
 CI = "how-to/gate-a-change-in-ci.md"
 IDLE = "how-to/find-an-idle-timeout.md"
+COMPARE = "how-to/compare-two-proxies-or-versions.md"
+SIZE = "how-to/choose-the-pool-size.md"
 TEACH = "how-to/teach-it-in-twenty-minutes.md"
 
 NOT_RUN = {
@@ -64,11 +66,20 @@ _NOT_REUSED = {
 _CANNOT_TELL = {
     "README.md": ("bench compare OLD NEW --fail-on 'cpu_us_per_request.proxy>1.10'",),
     "concepts/statistics.md": ("bench compare RUN --fail-on 'cpu_us_per_request.proxy>1.10'",),
-    CI: ("bench compare OLD NEW --fail-on 'cpu_us_per_request.proxy>1.10' --fail-on 'abs:errors>0'",),
+    CI: (
+        "bench compare OLD NEW --fail-on 'cpu_us_per_request.proxy>1.10' --fail-on 'abs:errors>0'",
+        "bench ab subject=nginx@system subject=nginx@wheel --mode keepalive --until 5% --trials 30"
+        " --time-limit 10m",
+    ),
+    COMPARE: ("bench ab subject=nginx@system subject=nginx@wheel --mode keepalive --until 5%",),
+    SIZE: (
+        "bench search --require 'latency_ms.p99<20' --require 'errors<1'",
+        "bench search --require 'latency_ms.p99<20' --pool-idle 8 --connections 256 --from 500 --to 20k",
+    ),
 }
 _CLIENTS_GET_ERRORS = {
     CHECK: ("bench prove nginx.conf --program wheel --backend-like app=node --concurrency 32",),
-    CI: ("bench prove nginx.conf --program wheel --backend-like app=node --format markdown",),
+    CI: ("bench prove nginx.conf --program wheel --backend-like app=node",),
     IDLE: ("bench prove /etc/nginx/nginx.conf --backend-like node",),
     UPGRADE: (
         "bench prove nginx.conf --program system --program wheel --backend-like app=node --format markdown",
@@ -83,7 +94,7 @@ STATUS = {
 """How a command ends that does not end with 0, as its page says.
 
 1: the configuration of the article reuses nothing before nginx 1.29.7; behind a pool, a server that closes
-idle connections fails a POST now and then. 4: three trials decide nothing.
+idle connections fails a POST now and then. 4: a few trials decide nothing.
 """
 
 
@@ -107,7 +118,7 @@ SERVICES = (
     Service(r"--target http://127\.0\.0\.1:8080/", "python -m backends --listen 127.0.0.1:8080"),
     Service(
         r"--target https://127\.0\.0\.1/",
-        "python -m backends --listen 127.0.0.1:443 --tls-cert chain.pem --tls-key key.pem",
+        "python -m backends --listen 127.0.0.1:443 --tls-cert certificate.pem --tls-key key.pem",
     ),
     Service(
         r"nginx-(status|log):",

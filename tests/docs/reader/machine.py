@@ -130,7 +130,7 @@ class Machine:
         pid = self._answer(timeout_s)
         assert pid is not None, line
         files = f"shown={self._file(number, 'out')}; told={self._file(number, 'err')}"
-        waiting = f"{files}; until {is_ready}; do kill -0 {pid} || break; sleep {_LOOK_S}; done"
+        waiting = f"{files}; until {is_ready}; do kill -0 {pid} || break; sleep {_LOOK_S}; done; {is_ready}"
         assert self.run(waiting, timeout_s).status == 0, f"{line}: {self._read(number, 'err')}"
         return Going(number, pid)
 

@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from typing import Any
 
 MOST = {"warmup_s": 0.2, "duration_s": 0.6, "trials": 1}
-MOST_CASES, MOST_SEARCHED = 2, 4
+MOST_CASES, MOST_SEARCHED = 3, 4
 WATCH_S, STRETCH_S = 4.0, 1.0
 
 
