@@ -70,6 +70,8 @@ _CANNOT_TELL = {
         "bench compare OLD NEW --fail-on 'cpu_us_per_request.proxy>1.10' --fail-on 'abs:errors>0'",
         "bench ab subject=nginx@system subject=nginx@wheel --mode keepalive --until 5% --trials 30"
         " --time-limit 10m",
+        "bench run --mode keepalive --require 'abs:upstream.requests_per_connection>100'"
+        " --require 'abs:errors<1'",
     ),
     COMPARE: ("bench ab subject=nginx@system subject=nginx@wheel --mode keepalive --until 5%",),
     SIZE: (
