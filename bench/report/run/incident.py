@@ -53,6 +53,10 @@ _IDIOMS = (
     "nginx: snippet is HTTP/1.1 and no close, without a pool; pool-only is `keepalive N` alone; pool-http11"
     " adds HTTP/1.1 but not the Connection field; small-pool is all of it with too few; full is all of it."
 )
+_ON_BUILDS = (
+    "Each version comes from another maker, with other compiler options: compare the configurations of one"
+    " version, not the rates of two."
+)
 _POOLED = 0.05
 """Connections per request below which a pool works, and TIME_WAIT is what its limits leave behind."""
 
@@ -136,6 +140,12 @@ def _summarize_rates(rows: Sequence[SubjectRow]) -> str:
     return f"{text}." + (f" The rates of {void} configurations are void." if void else "")
 
 
+def _has_builds(run: Run) -> bool:
+    """Return whether one proxy is there in several versions."""
+    proxies = {(trial.subject.name.partition(" ")[0], trial.subject.version) for trial in run.trials}
+    return len({name for name, _ in proxies}) < len(proxies)
+
+
 def _rank(trial: Trial) -> tuple[int, list[str], int, str]:
     name, version = trial.subject.name, trial.subject.version
     proxy, idiom = name.partition(" ")[0], name.rpartition(" ")[2]
@@ -184,6 +194,8 @@ def format_tables(runs: Sequence[Run]) -> str:
     parts = [f"{format_table(build_table(run))}\n{wrap(summarize(run))}\n" for run in runs]
     if any(claims.crossed_cliff(trial) for run in runs for trial in run.trials):
         parts.append(f"{wrap(_ON_CLIFF)}\n")
+    if any(map(_has_builds, runs)):
+        parts.append(f"{wrap(_ON_BUILDS)}\n")
     if any(row.invalid for run in runs for row in build_rows(run)):
         parts.append(format_warnings([_ON_INVALID]))
     return "\n".join(parts)
@@ -226,15 +238,18 @@ def build_bars(runs: Sequence[Run]) -> Glance:
         BarChart(f"The backend {_describe_close(get_close(run))}", unit, list(map(_build_bar, shown)))
         for run, shown in zip(runs, parts, strict=True)
     ]
-    return Glance(charts, _IDIOMS, legend)
+    return Glance(charts, " ".join(_notes(runs)), legend)
+
+
+def _notes(runs: Sequence[Run]) -> list[str]:
+    return [_IDIOMS, *([_ON_BUILDS] if any(map(_has_builds, runs)) else [])]
 
 
 def draw(runs: Sequence[Run]) -> "Figure":
     """Return the picture: a panel of bars for each way in which the backend closes."""
     bars = build_bars(runs)
-    return sheet.compose(
-        [format_title(runs[0])], "", None, bars.blocks, small_print=[_IDIOMS], legend=bars.legend
-    )
+    title = format_title(runs[0]) if len(runs) == 1 else _count_configurations(runs[0])
+    return sheet.compose([title], "", None, bars.blocks, small_print=_notes(runs), legend=bars.legend)
 
 
 def _build_bar(row: SubjectRow) -> Bar:
