@@ -111,7 +111,8 @@ def watch_command(
     """Watch the TCP connections of this host: which hop churns, who closes first, what to change.
 
     It reads and changes nothing, and sends no load. On a terminal it shows a view that q ends, elsewhere a
-    line for each look. It ends with 1 where something wastes connections.
+    line for each look. It ends with 1 where something wastes connections, and with 4 where none carried
+    anything.
 
     Sockets show connections, and no requests. Name who counts those, as --requests
     nginx-status:http://127.0.0.1/status, nginx-log:FILE, haproxy:SOCKET or envoy:http://127.0.0.1:9901: one

@@ -33,6 +33,10 @@ class Outputs:
     anonymize: bool = False
 
 
+_EXIT_CODES = {True: ExitCode.FINDINGS, False: ExitCode.OK, None: ExitCode.CANNOT_TELL}
+"""By whether something asks for a change."""
+
+
 class NewestLook:
     """Keeps the newest look: it decides how the command ends."""
 
@@ -47,7 +51,7 @@ class NewestLook:
         """Return how a watch ends: by its last verdict, unless it was interrupted before its end."""
         if not has_ended or self.look is None:
             return ExitCode.INTERRUPTED
-        return ExitCode.FINDINGS if self.look.verdict.faults else ExitCode.OK
+        return _EXIT_CODES[self.look.verdict.is_wasteful]
 
 
 class Lines:

@@ -144,8 +144,8 @@ def _carries_many(group: HopGroup) -> bool:
         return True
     if group.requests_per_connection is not None:
         return False
-    is_enough = len(group.data_sent) >= _FEWEST_SAMPLED
-    return is_enough and 2 * statistics.median(group.data_sent) >= WELL_KEPT
+    sent = group.data_sent_by_renewed
+    return len(sent) >= _FEWEST_SAMPLED and 2 * statistics.median(sent) >= WELL_KEPT
 
 
 def _outlives_requests(group: HopGroup) -> bool:

@@ -4,14 +4,17 @@ A sampled count is a lower bound, and so is what follows from it here: nothing i
 """
 
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 from bench.watch.counted_ports import CountedPorts
 from bench.watch.flows import NOTHING, Closer, closer, has_lasted, lasting_rate, total
 from bench.watch.model import (
     OTHER_PEERS,
+    DataSent,
     Direction,
     HopFlow,
     HopSnapshot,
@@ -209,7 +212,45 @@ class HopGroup:
     @cached_property
     def data_sent(self) -> tuple[int, ...]:
         """Return how many segments with data sampled connections had sent, over all snapshots."""
-        return tuple(sent for hop in self.hops for state in hop.states for sent in state.data_sent)
+        return tuple(sent.segments for _, sent in self._data_sent)
+
+    @cached_property
+    def data_sent_by_renewed(self) -> tuple[int, ...]:
+        """Return the same of those connections that are like the ones which were opened and ended.
+
+        A look finds each connection that stays, and hardly one that ends at once. So only those count that
+        are not older than one typically becomes, in looks at which one that stays was older.
+        """
+        lifetime_s = self._renewed_lifetime_s
+        if self.seconds <= lifetime_s:
+            return self.data_sent  # none that stays is older yet
+        return tuple(
+            sent.segments
+            for elapsed_s, sent in self._data_sent
+            if elapsed_s > lifetime_s and sent.age_s <= lifetime_s
+        )
+
+    @cached_property
+    def _data_sent(self) -> tuple[tuple[float, DataSent], ...]:
+        """Return each sample, with the seconds watched when it was taken."""
+        return tuple(
+            (elapsed_s, sent)
+            for hop in self.hops
+            for elapsed_s, state in zip(accumulate(hop.durations_s), hop.states, strict=True)
+            for sent in state.data_sent
+        )
+
+    @cached_property
+    def _renewed_lifetime_s(self) -> float:
+        """Return how long connections typically live that were opened and ended while it was watched.
+
+        Where dumps alone are there, which do not show short ones: the most by Little's law, as if no
+        connection stayed (J. D. C. Little, "A Proof for the Queuing Formula L = lambda W", 1961).
+        """
+        if self.is_exact and self.total.lifetimes_s:
+            return statistics.median(self.total.lifetimes_s)
+        turned_over = sum(hop.turned_over for hop in self.hops)
+        return statistics.fmean(self.established) * self.seconds / turned_over if turned_over else math.inf
 
     @cached_property
     def requests(self) -> tuple[RequestFlow, ...]:

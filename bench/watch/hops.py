@@ -23,7 +23,7 @@ from bench.watch.attribution import Attribution, Owner
 from bench.watch.columns import Mask, matches
 from bench.watch.difference import Counts, Lifetimes
 from bench.watch.dump import Connections, Dump, HopColumns, count_places, merge_places
-from bench.watch.model import OTHER_PEERS, Direction, HopFlow, HopSnapshot, HopState, PeerHop
+from bench.watch.model import OTHER_PEERS, DataSent, Direction, HopFlow, HopSnapshot, HopState, PeerHop
 from bench.watch.reconciliation import Settled
 
 MOST_HOPS = 1000
@@ -80,6 +80,8 @@ class _Table:
     counts: dict[str, Counts]
     idle_s: "_Samples"
     data_sent: "_Samples"
+    data_sent_ages_s: "_Samples"
+    """Of the same connections, in the same order."""
     ages_s: "_Samples"
     lifetimes_s: "_Samples"
 
@@ -131,6 +133,7 @@ def _table(interval: HopInterval, which: Mask, sockets: Mask | None, *, has_flow
         counts,
         _Samples(row[is_idle], idle_ms[is_idle] / 1e3),
         _Samples(row[is_idle], data_sent[is_idle]),
+        _Samples(row[is_idle], np.where(np.isnan(data_sent[is_idle]), np.nan, ages_s)),
         _Samples(row[is_idle], ages_s),
         _Samples(interval.lifetimes.hop[lived], interval.lifetimes.seconds[lived]),
     )
@@ -182,11 +185,17 @@ def _snapshots(
     samples = zip(
         *(
             each.grouped(group, len(named))
-            for each in (table.lifetimes_s, table.idle_s, table.data_sent, table.ages_s)
+            for each in (
+                table.lifetimes_s,
+                table.idle_s,
+                table.data_sent,
+                table.data_sent_ages_s,
+                table.ages_s,
+            )
         ),
         strict=True,
     )
-    for (hop, names), counts, (lifetimes_s, idle_s, data_sent, ages_s) in zip(
+    for (hop, names), counts, (lifetimes_s, idle_s, segments, sent_ages_s, ages_s) in zip(
         named, table.grouped(group, len(named)), samples, strict=True
     ):
         flow = HopFlow(
@@ -206,7 +215,7 @@ def _snapshots(
             ports_used=counts[_PORTS],
             idle_s=idle_s,
             ages_s=ages_s,
-            data_sent=tuple(map(int, data_sent)),
+            data_sent=tuple(map(DataSent, map(int, segments), sent_ages_s)),
             processes=names,
         )
         yield HopSnapshot(hop, flow, state, is_unattributed)

@@ -6,6 +6,7 @@ both ends are on this host, a connection belongs to two hops: the one that opene
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 OTHER_PEERS = "others"
 """The address of the hop that gathers those peers which are too many to be told apart."""
@@ -84,6 +85,16 @@ class HopFlow:
         return self.closed_here + self.closed_there + self.reset_here + self.reset_there + self.ended_unknown
 
 
+class DataSent(NamedTuple):
+    """How many segments with data a connection has sent (tcpi_data_segs_out), and for how long it was seen.
+
+    A request mostly takes one: a connection that sent several carried several, whoever counts them or not.
+    """
+
+    segments: int
+    age_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class HopState:
     """What there is on a hop at the end of an interval, in sockets."""
@@ -104,11 +115,8 @@ class HopState:
     """For how long established connections have carried nothing: a sample, 64 at the most."""
     ages_s: tuple[float, ...] = ()
     """For how long established connections have been seen: a sample, 64 at the most."""
-    data_sent: tuple[int, ...] = ()
-    """How many segments with data established connections have sent (tcpi_data_segs_out): a sample.
-
-    A request mostly takes one: a connection that sent several carried several, whoever counts them or not.
-    """
+    data_sent: tuple[DataSent, ...] = ()
+    """What established connections have sent: a sample."""
     processes: tuple[str, ...] = ()
     """Names of the processes that hold or held them, where they may be read."""
 

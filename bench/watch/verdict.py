@@ -26,6 +26,7 @@ from bench.watch.forecast import is_loopback
 from bench.watch.model import Direction, PeerHop, Snapshot, Source
 
 NOTHING = "nothing here wastes connections"
+SILENCE = "no connection carried anything, so that nothing can be said"
 RECENT_S = 30.0
 """What is older is over, but for what shows slowly: a leak, and the idle race."""
 _COUNTED = re.compile(r"\d[\d.,]*|s\b")
@@ -52,7 +53,8 @@ class SeenJson(TypedDict):
 class WatchVerdictJson(TypedDict):
     """The verdict of `bench watch` in JSON."""
 
-    is_wasteful: bool
+    is_wasteful: bool | None
+    """None: nothing can be said."""
     headline: str
     seen: SeenJson
     findings: list[WatchFindingJson]
@@ -70,6 +72,8 @@ class Seen:
     established: int
     requests_per_s: float | None
     """None where no source was named."""
+    is_silent: bool = False
+    """Nothing was opened, and what is open carried nothing."""
 
     def sentence(self) -> str:
         """Return it in words."""
@@ -111,10 +115,17 @@ class WatchVerdict:
         return tuple(each for each in self.findings if each.is_fault)
 
     @property
+    def is_wasteful(self) -> bool | None:
+        """Whether something asks for a change; None where there was nothing to judge."""
+        if not self.faults and self.seen.is_silent:
+            return None
+        return bool(self.faults)
+
+    @property
     def headline(self) -> str:
         """Return the verdict in one line, without a full stop."""
         if not self.faults:
-            return NOTHING
+            return NOTHING if self.is_wasteful is False else SILENCE
         first = self.faults[0]
         more = len(self.faults) - 1
         rest = "" if not more else f", and {more} more finding{'s' if more > 1 else ''}"
@@ -123,7 +134,7 @@ class WatchVerdict:
     def to_json(self) -> WatchVerdictJson:
         """Return the verdict as plain values."""
         return {
-            "is_wasteful": bool(self.faults),
+            "is_wasteful": self.is_wasteful,
             "headline": self.headline,
             "seen": self.seen.to_json(),
             "findings": [each.to_json() for each in self.findings],
@@ -297,4 +308,16 @@ def _seen(snapshots: Sequence[Snapshot], groups: Sequence[HopGroup]) -> Seen:
         sum(each.total.opened for each in groups) / seconds,
         sum(each.established[-1] for each in groups),
         requests / seconds if sources else None,
+        is_silent=not requests and not any(map(_carries, snapshots)),
     )
+
+
+def _carries(snapshot: Snapshot) -> bool:
+    """Return whether a connection was opened, or ended, or carried something, as far as it is known."""
+    for each in snapshot.hops:
+        flow, state = each.flow, each.state
+        if flow.opened or flow.ended or flow.failed_opens:
+            return True
+        if state.established and not (state.idle_s and min(state.idle_s) > snapshot.duration_s):
+            return True
+    return False

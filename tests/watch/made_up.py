@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.watch.model import (
+    DataSent,
     Direction,
     HopFlow,
     HopSnapshot,
@@ -39,6 +40,11 @@ class Row:
 def hop(of: PeerHop, flow: HopFlow | None = None, **state: Any) -> HopSnapshot:
     """Return a hop with what happened on it, and the state that it is in."""
     return HopSnapshot(of, flow or HopFlow(), HopState(**state))
+
+
+def sent(*segments: int, age_s: float = 0.0) -> tuple[DataSent, ...]:
+    """Return what connections of one age have sent."""
+    return tuple(DataSent(each, age_s) for each in segments)
 
 
 def watched(seconds: Sequence[Row], source: Source = Source.EXACT, *, step_s: float = 1.0) -> list[Snapshot]:

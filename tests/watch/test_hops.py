@@ -97,7 +97,7 @@ def test_a_hop_says_what_there_is_and_what_happened() -> None:
     )
     assert state.ports_used == 9
     assert state.idle_s == (1.5,) * 3
-    assert state.data_sent == (3,) * 3
+    assert sorted(state.data_sent) == [(3, 0.0), (3, 0.0), (3, 2.0)]
     assert sorted(state.ages_s) == [0.0, 0.0, 2.0]
     assert flow == HopFlow(opened=6, closed_here=2)
 

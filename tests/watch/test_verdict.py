@@ -24,7 +24,7 @@ from bench.watch.model import (
     RequestFlow,
     Source,
 )
-from bench.watch.verdict import NOTHING, WatchVerdict, judge, latest_notes
+from bench.watch.verdict import NOTHING, SILENCE, WatchVerdict, judge, latest_notes
 from tests.watch import made_up
 from tests.watch.made_up import CLIENT, LOOPBACK, UPSTREAM, Row
 
@@ -57,7 +57,7 @@ def pool(opened: int, established: int, seconds: int = 10) -> list[Row]:
                     established=established,
                     time_wait=opened * at,
                     ports_used=opened * at + established,
-                    data_sent=(1, 2, 1, 4, 9, 1, 3, 1),
+                    data_sent=made_up.sent(1, 2, 1, 4, 9, 1, 3, 1),
                     ages_s=(0.1, 0.2, float(seconds)),
                 ),
             ),
@@ -427,8 +427,42 @@ def renewed(data_sent: tuple[int, ...] = (), seconds: int = 10) -> list[Row]:
     """Return a busy pool whose connections end after a hundred requests: twenty a second."""
     flow = HopFlow(opened=20, closed_there=20, lifetimes_s=(1.6,) * 20)
     ages = (0.5,) * 32
-    state = made_up.hop(UPSTREAM, flow, established=32, ages_s=ages, data_sent=data_sent)
+    state = made_up.hop(
+        UPSTREAM, flow, established=32, ages_s=ages, data_sent=made_up.sent(*data_sent, age_s=0.5)
+    )
     return [Row((state,), HostFlow(active_opens=20))] * seconds
+
+
+def beside_a_pool(kept: int, per_s: int, seconds: int = 10, seen: int = 1) -> list[Row]:
+    """Return a pool that stays and is busy, and others that open a connection for each request there.
+
+    A look finds all connections of the pool, and few of the short ones, or none.
+    """
+    flow = HopFlow(opened=per_s, closed_here=per_s, lifetimes_s=(0.002,) * min(per_s, 64))
+    found = []
+    for at in range(1, seconds + 1):
+        age_s, waiting = float(at), per_s * at
+        state = made_up.hop(
+            UPSTREAM,
+            flow,
+            established=kept + seen,
+            time_wait=waiting,
+            ports_used=waiting + kept + seen,
+            ages_s=(age_s,) * kept + (0.0,) * seen,
+            data_sent=made_up.sent(*(50 * at,) * kept, age_s=age_s) + made_up.sent(*(1,) * seen),
+        )
+        found.append(Row((state,), HostFlow(active_opens=per_s)))
+    return found
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize("seen", [0, 1])
+@pytest.mark.parametrize(("kept", "per_s"), [(1, 40), (16, 40), (64, 150), (5, 6)])
+def test_short_connections_beside_a_busy_pool_are_found(
+    source: Source, kept: int, per_s: int, seen: int
+) -> None:
+    (found,) = verdict(beside_a_pool(kept, per_s, seen=seen), source).faults
+    assert found.pattern in CHURN
 
 
 def browsers(seconds: int = 10) -> list[Row]:
@@ -453,7 +487,6 @@ def kept_for_a_while(per_s: int, seconds: int = 20) -> list[Row]:
 
 OTHERS = PeerHop(Direction.INCOMING, OTHER_PEERS, 443)
 HEALTHY = {
-    "nothing at all": [Row()] * 5,
     "kept connections": made_up.kept(UPSTREAM, 32, 10),
     "kept, with requests": requests(made_up.kept(UPSTREAM, 32, 10), 5000),
     "one look at kept connections": made_up.kept(UPSTREAM, 32, 1),
@@ -488,12 +521,37 @@ HEALTHY = {
 }
 
 
+def at_rest(idle_s: float, seconds: int = 5) -> list[Row]:
+    """Return connections that have carried nothing for so long, in each second."""
+    state = made_up.hop(UPSTREAM, established=4, ports_used=4, idle_s=(idle_s, 90.0), ages_s=(60.0,) * 4)
+    return [Row((state,))] * seconds
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_wasteful"),
+    [
+        ([Row()] * 5, None),
+        (at_rest(7.0), None),
+        (at_rest(0.4), False),
+        (requests(at_rest(7.0), 3), False),
+        ([*at_rest(7.0, 4), *at_rest(0.4, 1)], False),
+        (made_up.short(UPSTREAM, 1, 10), False),
+        (made_up.short(UPSTREAM, 40, 10), True),
+    ],
+    ids=["no hop", "idle", "in use", "idle in every look", "used once", "few opened", "churn"],
+)
+def test_where_nothing_was_carried_nothing_can_be_said(rows: list[Row], is_wasteful: bool | None) -> None:
+    found = verdict(rows)
+    assert found.is_wasteful is is_wasteful
+    assert (found.headline == SILENCE) == (is_wasteful is None)
+    assert found.to_json()["is_wasteful"] is is_wasteful
+
+
 @pytest.mark.parametrize("source", Source)
 @pytest.mark.parametrize("rows", HEALTHY.values(), ids=HEALTHY.keys())
 def test_what_wastes_nothing_is_left_in_peace(rows: Sequence[Row], source: Source) -> None:
     found = verdict(rows, source)
-    assert found.faults == ()
-    assert found.headline == NOTHING
+    assert (found.faults, found.is_wasteful or False) == ((), False)
 
 
 def test_health_checks_are_named_and_are_no_fault() -> None:
@@ -850,7 +908,7 @@ def test_findings_never_contradict_each_other(found: list[Row], source: Source) 
             of_hop[hop].add(each.pattern)
     for seen in of_hop.values():
         assert all(len(seen & one) <= 1 for one in EXCLUDE)
-    assert (result.headline == NOTHING) == (not result.faults)
+    assert (result.headline in (NOTHING, SILENCE)) == (not result.faults)
     for each in result.findings:
         words = " ".join(each.sentences())
         assert not ("settles at" in words and "All of them in" in words)
