@@ -38,6 +38,10 @@ PATTERNS: Labs = {
     "short, this host closes": (servers.keeps, clients.short(60)),
     "short, the server closes": (servers.closes, clients.short_for_server(60)),
     "a pool that is too small": (servers.keeps_slowly, clients.small_pool(idle=2, workers=24)),
+    "short ones beside a busy pool": (
+        servers.keeps,
+        clients.together(clients.kept(4, 200), clients.short(40)),
+    ),
     "clients without keep-alive": (servers.keeps, clients.short(40)),
     "a leak": (servers.closes, clients.leaks(10)),
     "idle race": (servers.forgets_idle, clients.idles_between(4, 1.5)),
@@ -56,6 +60,7 @@ HEALTHY: Labs = {
     "the same, the server closes": (servers.closes, clients.short_for_server(2)),
     "a database pool": (servers.keeps, clients.together(clients.at_rest(20), clients.kept(5, 20))),
     "a pool that renews its connections": (servers.keeps, clients.kept(8, 100, limit=100)),
+    "the same, many times a second": (servers.keeps, clients.kept(8, 800, limit=50)),
     "server-sent events": (servers.pushes, clients.at_rest(10)),
     "a pool that fills": (servers.keeps, clients.together(clients.opens(60, 30), clients.kept(4, 20))),
     "a pool that shrinks": (servers.keeps, clients.shrinks(40, 10)),
@@ -149,6 +154,7 @@ def verdict(watched: Watched, source: Source, name: str, direction: Direction | 
         ("short, this host closes", Pattern.SHORT_CONNECTIONS, Closer.HERE),
         ("short, the server closes", Pattern.SHORT_CONNECTIONS, Closer.THERE),
         ("a pool that is too small", Pattern.SMALL_POOL, Closer.HERE),
+        ("short ones beside a busy pool", Pattern.SMALL_POOL, Closer.HERE),
         ("a leak", Pattern.LEAK, Closer.THERE),
     ],
 )
