@@ -198,7 +198,8 @@ def _write_baseline(found: check.CheckResult, path: Path) -> None:
 def _accept(found: check.CheckResult, path: Path) -> None:
     stale = Baseline.read(path).accept(found)
     if stale:
-        printing.echo_error(f"bench: {path}: {stale} accepted before, and not there any more; write it anew")
+        remedy = "write it anew, once what is new is mended: it accepts all that is there then"
+        printing.echo_error(f"bench: {path}: {stale} accepted before, and not there any more; {remedy}")
 
 
 def _repair(inputs: Sequence[tuple[str, str | None]], by: JudgedBy) -> fix.Repair:
