@@ -10,6 +10,8 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -84,7 +86,8 @@ def test_the_hook_runs_for_configurations_of_nginx(path: str, is_wanted: bool) -
 def inputs() -> dict[str, str]:
     """Returns the defaults of the action's inputs."""
     block = ACTION.read_text().partition("inputs:\n")[2].partition("runs:\n")[0]
-    return dict(re.findall(r"^  ([\w-]+):\n(?:    .*\n)*?    default: (.+)$", block, re.MULTILINE))
+    found = re.findall(r"^  ([\w-]+):\n(?:    .*\n)*?    default: (.+)$", block, re.MULTILINE)
+    return {name: default.strip("'") for name, default in found}
 
 
 def environment(given: dict[str, str]) -> dict[str, str]:
@@ -94,34 +97,66 @@ def environment(given: dict[str, str]) -> dict[str, str]:
     return {variable: (inputs() | given)[name] for variable, name in variables}
 
 
-@pytest.mark.parametrize(("text", "code"), [(GOOD, 0), (BAD, 1)])
-def test_the_action_annotates_lines(text: str, code: int, tmp_path: Path) -> None:
-    install, check, _ = re.findall(r"^\s+run: (.+)$", ACTION.read_text(), re.MULTILINE)
-    assert install == 'python -m pip install --quiet "$GITHUB_ACTION_PATH"'
-    done = ran(check, site(tmp_path, text), **environment({"path": "nginx"}))
-    assert done.returncode == code, done.stdout + done.stderr
-    errors = [line for line in done.stdout.splitlines() if line.startswith("::error ")]
-    assert [("file=nginx/conf.d/site.conf,line=1," in line) for line in errors] == [True] * code
-
-
-@pytest.mark.parametrize("text", [GOOD, BAD])
-def test_the_action_writes_the_summary_of_its_job(text: str, tmp_path: Path) -> None:
-    _, summarize = re.findall(r"^\s+run: (bench .+)$", ACTION.read_text(), re.MULTILINE)
-    summary = tmp_path / "summary.md"
-    done = ran(
-        summarize,
-        site(tmp_path, text),
-        **environment({"path": "nginx"}),
-        GITHUB_STEP_SUMMARY=str(summary),
+def script() -> str:
+    """Returns the commands of the action, behind its installation."""
+    install, check = re.findall(
+        r"^      run: (?:\|\n)?((?:.+\n)(?:        .+\n)*)", ACTION.read_text(), re.MULTILINE
     )
-    assert (done.returncode, done.stdout) == (0, "")
-    assert summary.read_text().startswith("### Upstream connections of 1 location: 1 ")
+    assert install == 'python -m pip install --quiet "$GITHUB_ACTION_PATH"\n'
+    return textwrap.dedent(check)
 
 
-def test_the_actions_severity_is_one_input(tmp_path: Path) -> None:
-    check, _ = re.findall(r"^\s+run: (bench .+)$", ACTION.read_text(), re.MULTILINE)
-    given = environment({"nginx-version": "1.22.1", "severity": "low"})
-    text = POOL.replace("8;", "1;") + GOOD
-    (tmp_path / "nginx.conf").write_text(text)
-    assert ran(check, tmp_path, **given).returncode == 1  # NK022: one slot for one server
-    assert ran(check, tmp_path, **environment({"nginx-version": "1.22.1"})).returncode == 0
+@dataclass(frozen=True)
+class Job:
+    """How the action ended, what it annotated, and the summary of its job."""
+
+    code: int
+    errors: list[str]
+    summary: str
+
+
+def acted(folder: Path, given: dict[str, str]) -> Job:
+    """Runs the action in a repository."""
+    summary = folder.parent / "summary.md"
+    done = ran(script(), folder, **environment(given), GITHUB_STEP_SUMMARY=str(summary))
+    errors = [line for line in done.stdout.splitlines() if line.startswith("::error ")]
+    return Job(done.returncode, errors, summary.read_text())
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "repository"
+    (folder / ".git").mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize(("text", "code"), [(GOOD, 0), (BAD, 1)])
+def test_the_action_annotates_lines_and_writes_the_summary(text: str, code: int, repository: Path) -> None:
+    job = acted(site(repository, text), {"path": "nginx"})
+    assert job.code == code
+    assert [("file=nginx/conf.d/site.conf,line=1," in line) for line in job.errors] == [True] * code
+    assert job.summary.startswith("### Upstream connections of 1 location: 1 ")
+
+
+ONE_SLOT = POOL.replace("8;", "1;") + GOOD
+"""NK022: one slot for one server."""
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "code"),
+    [
+        ("", {}, 0),
+        ("", {"severity": "low"}, 1),
+        ('severity = "low"', {}, 1),
+        ('severity = "low"', {"severity": "high"}, 0),
+        ('severity = "low"\nbaseline = "accepted.json"', {}, 0),
+        ('severity = "low"', {"baseline": "accepted.json"}, 0),
+    ],
+)
+def test_an_input_of_the_action_comes_before_the_settings_of_the_project(
+    settings: str, given: dict[str, str], code: int, repository: Path
+) -> None:
+    (repository / "nginx.conf").write_text(ONE_SLOT)
+    ran("bench check nginx.conf --nginx-version 1.22.1 --write-baseline accepted.json", repository)
+    (repository / ".bench-check.toml").write_text(settings)
+    assert acted(repository, {"nginx-version": "1.22.1"} | given).code == code
