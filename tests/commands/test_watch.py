@@ -238,7 +238,7 @@ def test_what_makes_no_sense_is_told_in_one_line(
 @needs.on_linux
 def test_this_host_is_watched_by_any_user() -> None:
     done = bench_process.run("watch", "--once", "--sampled")
-    assert done.returncode in (0, 1), done.stderr
+    assert done.returncode in (0, 1, 4), done.stderr
     assert "opened/s" in done.stdout
     assert "Traceback" not in done.stderr
 
@@ -343,7 +343,7 @@ def test_on_a_terminal_it_is_a_view_that_ends_in_order(end: bytes | signal.Signa
             process.send_signal(end)
         read_until(master, "\x1b[?1049l")  # back to the screen that was there before
         read_to_end(process, master)
-        assert process.returncode in (0, 1)
+        assert process.returncode in (0, 1, 4)
 
 
 @needs.on_linux
