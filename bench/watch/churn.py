@@ -13,7 +13,7 @@ from bench import units
 from bench.analysis.ceiling import TIME_WAIT_S
 from bench.watch.evidence import HopEvidence, HopGroup
 from bench.watch.finding import Certainty, Pattern, Urgency, WatchFinding, names, rate_words
-from bench.watch.flows import Closer
+from bench.watch.flows import Closer, is_failing
 from bench.watch.forecast import Forecast, Outlook, forecast
 from bench.watch.model import OTHER_PEERS, Direction, HostState
 
@@ -46,6 +46,8 @@ _MOST_CHECKS_PER_S = 1.0
 _CHECK_S = 1.0
 """A check that takes longer has failed."""
 
+_ALL = 0.99
+"""Of the ports: the others are given back and taken again between two looks."""
 _MOST_FORECASTS = 32
 """Of thousands of hops the one that is nearest to half of its ports is surely among so many."""
 
@@ -77,14 +79,18 @@ _ENLARGE_OTHER = "let the pool keep {idle} idle connections or more to a server 
 def churn(group: HopGroup, host: HostState) -> WatchFinding | None:
     """Return what the hops of one port waste; None where they waste nothing that is worth a word."""
     full = fullest(group, host)
-    if group.churn_per_s < wasteful_per_s(group, host) and (full is None or not full.repeated):
+    lacks_ports = _lacks_ports(group, full, host)
+    repeats = full is not None and full.repeated > 0
+    if group.churn_per_s < wasteful_per_s(group, host) and not repeats and not lacks_ports:
         return None
     worst = worst_forecast(group, host)
     urgency = Urgency.WASTE if worst is None else URGENCIES.get(worst.outlook, Urgency.WASTE)
+    if lacks_ports:
+        urgency = Urgency.FAILING
     if urgency is Urgency.WASTE and (_carries_many(group) or _outlives_requests(group)):
         return None
     pattern, certainty, surer = _kind(group)
-    if not group.has_lasted:
+    if not group.has_lasted and not lacks_ports:
         certainty, surer = Certainty.POSSIBLE, "watch for longer: this may be a burst that is over"
     return WatchFinding(
         pattern,
@@ -133,6 +139,13 @@ def health_checks(group: HopGroup) -> WatchFinding | None:
         is_lower_bound=not group.counts_all,
         closes_first=group.closes_first,
     )
+
+
+def _lacks_ports(group: HopGroup, full: HopEvidence | None, host: HostState) -> bool:
+    """Return whether connects fail for want of a port, as events show, or must fail, as all are taken."""
+    if full is not None and full.last.ports_used >= _ALL * host.ports:
+        return True
+    return is_failing([flow.no_port for flow in group.flows], group.total.opened)
 
 
 def _carries_many(group: HopGroup) -> bool:
@@ -236,11 +249,16 @@ _SUMMARIES = {
 
 
 def _summary(group: HopGroup, pattern: Pattern) -> str:
+    if not group.total.opened:
+        return "No connection is opened any more: those that were opened and closed before hold the ports."
     rate = rate_words(group.opened_per_s, is_lower_bound=not group.counts_all)
     return f"{rate[0].upper()}{rate[1:]} {_SUMMARIES[pattern]}."
 
 
 def _facts(group: HopGroup) -> Iterator[str]:
+    if group.total.no_port:
+        rate = rate_words(group.total.no_port / group.seconds, is_lower_bound=False)
+        yield f"{rate[0].upper()}{rate[1:]} found no free port (EADDRNOTAVAIL), so that nothing was sent."
     carried = group.requests_per_connection
     if carried is not None:
         sources = names(sorted({flow.source for flow in group.requests}))

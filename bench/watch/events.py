@@ -54,6 +54,7 @@ class FlowCount(IntEnum):
     ENDED_UNKNOWN = 5
     FAILED_OPENS = 6
     RESET_AFTER_FIN = 7
+    NO_PORT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,9 @@ class ConnectionLedger:
             hop[self._strangers.find(Births(rows, connects, born, by_us, is_first, is_last))] = STRANGE
         is_open = rows["new"][born] == ESTABLISHED
         self._add(hop[born], np.where(is_open, np.int64(FlowCount.OPENED), np.int64(FlowCount.FAILED_OPENS)))
+        # connect() gives up without a port where none is free (tcp_v4_connect() in net/ipv4/tcp_ipv4.c).
+        portless = born & (rows["new"] == CLOSE) & (rows["local_port"] == 0)
+        self._add(hop[portless], np.full(portless.sum(), np.int64(FlowCount.NO_PORT)))
         return hop
 
     def _end(self, ends: _Ends) -> None:
@@ -233,19 +237,8 @@ class ConnectionLedger:
 
 
 def hop_flow(counts: Sequence[int], lifetimes_s: tuple[float, ...]) -> HopFlow:
-    """Return the flow of a hop from its counts, which are in the order of `FlowCount`."""
-    (opened, closed_here, closed_there, reset_here, reset_there, ended_unknown, failed_opens, behind) = counts
-    return HopFlow(
-        opened,
-        closed_here,
-        closed_there,
-        reset_here,
-        reset_there,
-        ended_unknown,
-        failed_opens,
-        reset_after_fin=behind,
-        lifetimes_s=lifetimes_s,
-    )
+    """Return the flow of a hop from its counts, which are in the order of `FlowCount`, as its fields are."""
+    return HopFlow(*counts, lifetimes_s=lifetimes_s)
 
 
 def _by_hop(hop: NDArray[np.int32], values: NDArray[np.float64]) -> dict[int, tuple[float, ...]]:

@@ -10,7 +10,7 @@ from bench import units
 from bench.watch.churn import TLS_PORTS, fullest, label
 from bench.watch.evidence import HopGroup
 from bench.watch.finding import Certainty, Pattern, Urgency, WatchFinding, plural, rate_words
-from bench.watch.flows import Closer, comes_back
+from bench.watch.flows import Closer, comes_back, is_failing
 from bench.watch.forecast import Outlook, forecast
 from bench.watch.model import Direction, HopFlow, HopState, HostState
 
@@ -22,10 +22,6 @@ _TIMER, _TIMER_S = 1.25, 1.0
 """So much later than after its idle timeout a server may close: many look at connections once a second."""
 _FEWEST_ALIKE = 3
 """Fewer RSTs behind a FIN are no habit, and worth no word."""
-_FEWEST_FAILED = 5
-"""Fewer failed connects are what one health check of a server that is down makes in some seconds."""
-_FAILED_SHARE = 0.01
-"""Of the connects: one of a hundred is what users notice."""
 _FEWEST_LEAKED = 5
 """Fewer sockets in CLOSE_WAIT are a pool that has not looked at them yet."""
 _FEWEST_RISES = 3
@@ -202,9 +198,9 @@ def failed_connects(group: HopGroup, attempt_fails: int) -> WatchFinding | None:
     `attempt_fails` is what the kernel counted of the whole host. A dump alone cannot tell a connect that
     failed from one that succeeded and was closed by the server before the next dump.
     """
-    if group.direction is Direction.INCOMING or group.total.failed_opens < _FEWEST_FAILED:
+    if group.direction is Direction.INCOMING:
         return None
-    failed = [flow.failed_opens for flow in group.flows]
+    failed = [flow.failed_opens - flow.no_port for flow in group.flows]  # that no port was free is churn's
     tried = sum(failed) + group.total.opened
     waiting = min(sum(state.syn_sent for state in row) for row in _states(group))
     is_confirmed = group.is_exact or waiting > 0 or attempt_fails >= sum(failed) / 2
@@ -238,19 +234,7 @@ def _states(group: HopGroup) -> Iterator[tuple[HopState, ...]]:
 
 
 def _totals(group: HopGroup) -> list[int]:
-    return [hop.total.failed_opens for hop in group.hops]
-
-
-def is_failing(failed: Sequence[int], tried: int) -> bool:
-    """Return whether so many connects failed, by snapshot, and go on to, that somebody notices."""
-    count = sum(failed)
-    return count >= _FEWEST_FAILED and count >= _FAILED_SHARE * tried and _lasts(failed)
-
-
-def _lasts(counts: Sequence[int]) -> bool:
-    """Return whether something was counted in half of the snapshots or more, towards the end too."""
-    end = counts[-max(1, len(counts) // 4) :]
-    return sum(map(bool, counts)) >= len(counts) / 2 and any(end)
+    return [hop.total.failed_opens - hop.total.no_port for hop in group.hops]
 
 
 def ports_held(group: HopGroup, host: HostState) -> WatchFinding | None:

@@ -23,6 +23,10 @@ _NEARLY = 0.9
 """Of a stretch: an interval of a second does not last for one to the millisecond."""
 _LASTED_S = 10.0
 """TIME_WAIT that holds so many seconds of a rate shows that the rate has lasted, whatever was watched."""
+_FEWEST_FAILED = 5
+"""Fewer failed connects are what one health check of a server that is down makes in some seconds."""
+_FAILED_SHARE = 0.01
+"""Of the connects: one of a hundred is what users notice."""
 _COUNTED = (
     "opened",
     "closed_here",
@@ -32,6 +36,7 @@ _COUNTED = (
     "ended_unknown",
     "failed_opens",
     "reset_after_fin",
+    "no_port",
 )
 _COUNTS = attrgetter(*_COUNTED)
 
@@ -60,6 +65,7 @@ def total(flows: Iterable[HopFlow]) -> HopFlow:
         ended_unknown=sums["ended_unknown"],
         failed_opens=sums["failed_opens"],
         reset_after_fin=sums["reset_after_fin"],
+        no_port=sums["no_port"],
         lifetimes_s=tuple(chain.from_iterable(flow.lifetimes_s for flow in some)),
         idle_before_reset_s=tuple(chain.from_iterable(flow.idle_before_reset_s for flow in some)),
     )
@@ -85,6 +91,18 @@ def comes_back(moments_s: Sequence[float], counts: Sequence[int]) -> bool:
     """Return whether something was counted at moments that are further apart than one burst lasts."""
     at_s = [moment_s for moment_s, count in zip(moments_s, counts, strict=True) if count]
     return bool(at_s) and at_s[-1] - at_s[0] > BURST_S
+
+
+def is_failing(failed: Sequence[int], tried: int) -> bool:
+    """Return whether so many connects failed, by snapshot, and go on to, that somebody notices."""
+    count = sum(failed)
+    return count >= _FEWEST_FAILED and count >= _FAILED_SHARE * tried and _lasts(failed)
+
+
+def _lasts(counts: Sequence[int]) -> bool:
+    """Return whether something was counted in half of the snapshots or more, towards the end too."""
+    end = counts[-max(1, len(counts) // 4) :]
+    return sum(map(bool, counts)) >= len(counts) / 2 and any(end)
 
 
 def has_lasted(intervals: int, waiting: int, rate: float) -> bool:

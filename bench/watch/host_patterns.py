@@ -7,9 +7,8 @@ from itertools import pairwise
 from bench import units
 from bench.analysis.ceiling import TIME_WAIT_S
 from bench.watch.churn import WASTEFUL_PER_S
-from bench.watch.failing import is_failing
 from bench.watch.finding import Certainty, Pattern, Urgency, WatchFinding, plural
-from bench.watch.flows import Closer, lasting_rate
+from bench.watch.flows import Closer, is_failing, lasting_rate
 from bench.watch.model import Direction, Snapshot, Source
 
 HOST = "this host"
@@ -104,12 +103,14 @@ def time_wait_overflow(snapshots: Sequence[Snapshot]) -> WatchFinding | None:
     )
 
 
+def _refused(snapshot: Snapshot) -> int:
+    """Return the failed connects that hops show and the kernel counts, too: not those that found no port."""
+    return sum(each.flow.failed_opens - each.flow.no_port for each in snapshot.hops)
+
+
 def failed_connects(snapshots: Sequence[Snapshot]) -> WatchFinding | None:
     """Return that the kernel counts failed connects of which the hops show nothing."""
-    failed = [
-        max(0, snapshot.host_flow.attempt_fails - sum(each.flow.failed_opens for each in snapshot.hops))
-        for snapshot in snapshots
-    ]
+    failed = [max(0, snapshot.host_flow.attempt_fails - _refused(snapshot)) for snapshot in snapshots]
     tried = _grown(snapshots, "active_opens")
     if not is_failing(failed, tried):
         return None

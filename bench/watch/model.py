@@ -71,6 +71,8 @@ class HopFlow:
 
     It answers what the peer did not read any more: of an outgoing hop a request that is lost, or a goodbye.
     """
+    no_port: int = 0
+    """Of those that never came to ESTABLISHED: no local port was free (EADDRNOTAVAIL); nothing was sent."""
     lifetimes_s: tuple[float, ...] = ()
     """How long connections lived that ended within the interval: a sample, 64 at the most."""
     idle_before_reset_s: tuple[float, ...] = ()

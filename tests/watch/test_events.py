@@ -45,6 +45,7 @@ def incoming(ledger: ConnectionLedger, *events: Event, until_ns: int = LATER) ->
         (["connected", "gone"], HopFlow(opened=1, ended_unknown=1)),
         (["refused"], HopFlow(failed_opens=1)),
         (["RST in", "refused"], HopFlow(failed_opens=1)),
+        (["connects", "refused"], HopFlow(failed_opens=1)),
         (["both connect", "accepted", "FIN out"], HopFlow(opened=1, closed_here=1)),
         # A reset behind the first FIN changes nothing any more.
         (["connected", "FIN out", "RST in"], HopFlow(opened=1, closed_here=1)),
@@ -78,6 +79,13 @@ def test_who_ended_a_connection_follows_from_its_events(events: list[str], flow:
     (hop, found) = ledger.take().popitem()
     assert hop == OUT
     assert astuple(found)[:8] == astuple(flow)[:8]
+
+
+@pytest.mark.parametrize(("local_port", "no_port"), [(0, 1), (CLIENT, 0)])
+def test_a_connect_that_finds_no_free_port_never_had_one(local_port: int, no_port: int) -> None:
+    ledger = ConnectionLedger()
+    ledger.feed(rows([(1, 7, "connects"), (2, 7, "refused")], local_port=local_port), LATER)
+    assert ledger.take() == {OUT: HopFlow(failed_opens=1, no_port=no_port)}
 
 
 def test_an_rst_behind_the_fin_counts_when_it_comes_on_the_hop_of_its_connection() -> None:

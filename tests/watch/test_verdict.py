@@ -433,6 +433,55 @@ def renewed(data_sent: tuple[int, ...] = (), seconds: int = 10) -> list[Row]:
     return [Row((state,), HostFlow(active_opens=20))] * seconds
 
 
+def without_ports(per_s: int, opened: int, established: int = 0, seconds: int = 10) -> list[Row]:
+    """Return a hop whose ports are all taken: most connects find none, and few or none are opened."""
+    flow = HopFlow(
+        opened=opened,
+        closed_here=opened,
+        failed_opens=per_s,
+        no_port=per_s,
+        lifetimes_s=(0.002,) * min(opened, 64),
+    )
+    state = made_up.hop(
+        UPSTREAM,
+        flow,
+        established=established,
+        time_wait=5_000 - established,
+        ports_used=5_000,
+        ages_s=(float(seconds),) * min(64, established),
+    )
+    return [Row((state,), HostFlow(active_opens=opened), HostState((10_001, 15_000)))] * seconds
+
+
+@pytest.mark.parametrize("opened", [0, 3, 80])
+def test_connects_that_find_no_free_port_are_no_refused_ones(opened: int) -> None:
+    (found,) = verdict(without_ports(300, opened)).faults
+    assert (found.pattern, found.urgency) == (Pattern.SHORT_CONNECTIONS, Urgency.FAILING)
+    assert found.facts[0] == "300 connections/s found no free port (EADDRNOTAVAIL), so that nothing was sent."
+
+
+@pytest.mark.parametrize("source", Source)
+def test_a_hop_whose_ports_are_all_taken_is_a_fault_though_nothing_is_opened(source: Source) -> None:
+    (found,) = verdict(without_ports(0, 0), source).faults
+    assert (found.pattern, found.urgency) == (Pattern.SHORT_CONNECTIONS, Urgency.FAILING)
+    assert "hold the ports" in found.summary
+
+
+def test_connects_that_find_no_free_port_beside_connections_that_hold_all_are_told_so() -> None:
+    (found,) = verdict(without_ports(300, 0, established=4_900)).faults
+    assert (found.pattern, found.urgency) == (Pattern.PORTS_HELD, Urgency.FAILING)
+
+
+def test_refused_connects_are_told_from_those_that_find_no_free_port() -> None:
+    (state,) = without_ports(300, 3)[0].hops
+    mixed = replace(state, flow=replace(state.flow, failed_opens=340))
+    rows = [replace(row, hops=(mixed,)) for row in without_ports(300, 3)]
+    assert {each.pattern for each in verdict(rows).faults} == {
+        Pattern.SHORT_CONNECTIONS,
+        Pattern.FAILED_CONNECTS,
+    }
+
+
 def beside_a_pool(kept: int, per_s: int, seconds: int = 10, seen: int = 1) -> list[Row]:
     """Return a pool that stays and is busy, and others that open a connection for each request there.
 
