@@ -920,8 +920,11 @@ def rows(draw: st.DrawFn, most_opened: int = 40, may_fail: bool = True) -> list[
 
 
 @given(rows(most_opened=0, may_fail=False), st.sampled_from(Source))
-def test_without_an_opened_connection_there_is_no_churn(found: list[Row], source: Source) -> None:
-    assert not CHURN.intersection(patterns(found, source))
+def test_without_an_opened_connection_there_is_no_churn_while_a_port_is_free(
+    found: list[Row], source: Source
+) -> None:
+    is_full = any(hop.state.ports_used >= 0.99 * 28_232 for hop in found[-1].hops)
+    assert is_full or not CHURN.intersection(patterns(found, source))
 
 
 @given(rows(most_opened=1, may_fail=False), st.sampled_from(Source))

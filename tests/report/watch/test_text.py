@@ -96,8 +96,10 @@ def test_requests_that_nobody_counts_are_not_known(monkeypatch: pytest.MonkeyPat
 
 def test_nothing_wasted_and_nothing_seen_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = printed(watched([Row()]), monkeypatch)
-    assert "nothing here wastes connections" in lines[0].lower()
+    assert "nothing can be said" in lines[0].lower()
     assert "no TCP connection seen" in lines
+    lines = printed(watched(short(UPSTREAM, 1, 3)), monkeypatch)
+    assert "nothing here wastes connections" in lines[0].lower()
 
 
 def test_what_may_be_of_others_stands_apart_and_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
