@@ -79,6 +79,26 @@ def test_a_comparison_begins_with_the_hops_that_changed(pair: tuple[Path, Path])
     assert same.startswith("Connections opened per second: no change.\n")
 
 
+def test_where_ports_were_short_the_failed_connects_are_compared(tmp_path: Path) -> None:
+    starved = [
+        replace(
+            row,
+            hops=tuple(
+                replace(each, flow=replace(each.flow, failed_opens=290 + at % 5, no_port=290 + at % 5))
+                for each in row.hops
+            ),
+        )
+        for at, row in enumerate(churn(1))
+    ]
+    sides = (("before", starved), ("after", churn(7)))
+    folders = [record(tmp_path / name, watched(rows)) for name, rows in sides]
+    printed = command_line.run("compare", *folders, "-o", tmp_path / "picture").stdout
+    first = " ".join(printed.partition("\n\n")[0].split())
+    assert first.startswith("Connects that failed per second: 10.0.0.2:8080 from 292 to 0")
+    assert "(better). How many are opened says nothing of 10.0.0.2:8080" in first
+    assert "worse" not in first
+
+
 def test_of_recordings_that_are_too_short_it_says_so_and_what_would_do(tmp_path: Path) -> None:
     sides = (("one", 200), ("two", 150))
     folders = [record(tmp_path / name, watched(churn(per_s, seconds=13))) for name, per_s in sides]
