@@ -85,7 +85,8 @@ class Seen:
         ]
         if self.requests_per_s is not None:
             parts.append(f"{units.rate(self.requests_per_s).removesuffix('/s')} requests/s")
-        return f"Seen in {self.seconds:.0f} s: {', '.join(parts)}."
+        judged = f" Judged by the last {RECENT_S:.0f} s." if self.seconds >= 1.2 * RECENT_S else ""
+        return f"Seen in {self.seconds:.0f} s: {', '.join(parts)}.{judged}"
 
     def to_json(self) -> SeenJson:
         """Return it as plain values."""

@@ -570,6 +570,13 @@ HEALTHY = {
 }
 
 
+def test_what_is_older_than_half_a_minute_is_over_and_the_verdict_says_so() -> None:
+    over = verdict([*made_up.short(UPSTREAM, 40, 20), *made_up.kept(UPSTREAM, 4, 40)])
+    assert over.faults == ()
+    assert over.seen.sentence().endswith("Judged by the last 30 s.")
+    assert "Judged" not in verdict(made_up.kept(UPSTREAM, 4, 30)).seen.sentence()
+
+
 def at_rest(idle_s: float, seconds: int = 5) -> list[Row]:
     """Return connections that have carried nothing for so long, in each second."""
     state = made_up.hop(UPSTREAM, established=4, ports_used=4, idle_s=(idle_s, 90.0), ages_s=(60.0,) * 4)
