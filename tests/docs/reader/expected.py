@@ -30,7 +30,7 @@ NOT_RUN = {
 SAYS_SO = re.compile(r"(Nothing|[Nn]ot)\b[^.]* run by us")
 
 LONG = re.compile(
-    r"bench (run|ab|sweep|search|incident|tour|cluster|scenario run(?!.* --dry-run)|watch --record)\b"
+    r"bench (run|ab|sweep|search|incident|tour|cluster|scenario run(?!.* --dry-run)|watch --(record|duration))\b"
     r"|.*bench prove|bench compare (?!.*1\.10'$)|bench doctor --scheduler|make (bench|docs|figures)"
     r"|\.venv/bin/pytest|.*python3? -m|openssl|dask|/opt/bench|~/bench|export|TLS="
 )
@@ -68,8 +68,11 @@ _CANNOT_TELL = {
     "concepts/statistics.md": ("bench compare RUN --fail-on 'cpu_us_per_request.proxy>1.10'",),
     CI: (
         "bench compare OLD NEW --fail-on 'cpu_us_per_request.proxy>1.10' --fail-on 'abs:errors>0'",
-        "bench ab subject=nginx@system subject=nginx@wheel --mode keepalive --until 5% --trials 30"
-        " --time-limit 10m",
+        "bench ab subject=nginx@system subject=nginx@wheel --mode keepalive"
+        " --until cpu_us_per_request.proxy=5% --trials 30 --time-limit 10m"
+        " --require 'cpu_us_per_request.proxy<1.10' --require 'abs:errors<1'",
+        "bench ab target=http://127.0.0.1:8001/ target=http://127.0.0.1:8002/ --mode keepalive"
+        " --require 'cpu_us_per_request.proxy<1.10'",
         "bench run --mode keepalive --require 'abs:upstream.requests_per_connection>100'"
         " --require 'abs:errors<1'",
     ),
@@ -100,6 +103,15 @@ idle connections fails a POST now and then. 4: a few trials decide nothing.
 """
 
 
+_WATCH = re.compile(r"bench watch\b")
+
+
+def statuses(page: str, line: str) -> frozenset[int]:
+    """Return how a command may end: a watch also with 4, where nothing was carried meanwhile."""
+    status = STATUS.get((page, line), 0)
+    return frozenset({status, 4} if _WATCH.match(line) else {status})
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What runs while a command does whose line has `pattern`."""
@@ -118,6 +130,11 @@ _IN_HOST_4 = "nsenter --net --target $(pgrep --full --newest 'dask_process host-
 SERVICES = (
     Service(r"10\.0\.0\.1:8080", "python -m backends --listen 10.0.0.1:8080 --idle-timeout 0.7"),
     Service(r"--target http://127\.0\.0\.1:8080/", "python -m backends --listen 127.0.0.1:8080"),
+    Service(
+        r"target=http://127\.0\.0\.1:8001/",
+        "python -m backends --listen 127.0.0.1:8001 & python -m backends --listen 127.0.0.1:8002; wait",
+        '[ "$(grep -c ready "$shown")" = 2 ]',
+    ),
     Service(
         r"--target https://127\.0\.0\.1/",
         "python -m backends --listen 127.0.0.1:443 --tls-cert certificate.pem --tls-key key.pem",
