@@ -30,7 +30,8 @@ NOT_RUN = {
 SAYS_SO = re.compile(r"(Nothing|[Nn]ot)\b[^.]* run by us")
 
 LONG = re.compile(
-    r"bench (run|ab|sweep|search|incident|tour|cluster|scenario run(?!.* --dry-run)|watch --(record|duration))\b"
+    r"bench (run|ab|sweep|search|incident|tour|cluster|scenario run(?!.* --dry-run))\b"
+    r"|bench watch --(record|duration)"
     r"|.*bench prove|bench compare (?!.*1\.10'$)|bench doctor --scheduler|make (bench|docs|figures)"
     r"|\.venv/bin/pytest|.*python3? -m|openssl|dask|/opt/bench|~/bench|export|TLS="
 )
