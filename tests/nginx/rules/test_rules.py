@@ -28,6 +28,12 @@ def test_good_example_is_not_flagged(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", CATALOGUE.values(), ids=lambda rule: rule.id)
+def test_good_example_has_no_fault_that_another_rule_finds_about_reuse(rule: Rule) -> None:
+    examination = check("nginx.conf", [rule.shown_on], settings=rule.shown_with, text=rule.good)
+    assert [each.rule for each in examination.findings if CATALOGUE[each.rule].about_reuse] == []
+
+
+@pytest.mark.parametrize("rule", CATALOGUE.values(), ids=lambda rule: rule.id)
 def test_rule_explains_itself(rule: Rule) -> None:
     assert rule.summary.endswith(".")
     assert rule.name == rule.name.lower()
@@ -70,6 +76,12 @@ DETAILS = {
         False,
     ),
     "host that a variable goes on with": ("NK007", at("proxy_pass http://app$suffix;"), OLD, True),
+    "a socket file, which takes no port": (
+        "NK048",
+        "server { location / { proxy_pass http://unix:/run/app.sock; } }",
+        NEW,
+        False,
+    ),
     "two balancing methods": (
         "NK008",
         at("proxy_pass http://app;", "upstream app { least_conn; ip_hash; server 10.0.0.1; keepalive 8; }"),
