@@ -18,6 +18,7 @@ _ABOUT = {
     f"{_PROXY}proxy_http_version": "NK002 NK014 NK049",
     f"{_PROXY}proxy_ignore_client_abort": "NK043",
     f"{_PROXY}proxy_intercept_errors": "NK042",
+    f"{_PROXY}proxy_limit_rate": "NK061",
     f"{_PROXY}proxy_next_upstream": "NK025 NK026",
     f"{_PROXY}proxy_pass": "NK006 NK007 NK048",
     f"{_PROXY}proxy_read_timeout": "NK058",

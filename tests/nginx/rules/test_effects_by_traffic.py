@@ -206,6 +206,26 @@ def test_an_unbuffered_response_occupies_its_connection_until_its_client_reads(
     assert is_returned(version, tmp_path, text, more_than_sockets_take, expected=not is_busy) != is_busy
 
 
+@proves("NK061")
+@pytest.mark.parametrize(
+    ("lines", "is_busy"),
+    [
+        ("proxy_limit_rate 10;", True),
+        ("limit_rate 10;", False),
+        ("proxy_limit_rate 0;", False),
+        ("proxy_limit_rate 10; proxy_buffering off;", False),
+    ],
+)
+def test_a_response_that_is_read_slowly_occupies_its_connection(
+    version: str, lines: str, *, is_busy: bool, tmp_path: Path
+) -> None:
+    passing = f"proxy_pass http://app; {KEPT}"
+    text = site(f"location /large {{ {passing} {lines} }} location / {{ {passing} }}", POOL_OF_ONE)
+    assert ("NK061" in flagged(text, version)) == is_busy
+    half_an_hour = 20_000  # bytes, and less than nginx and the sockets take
+    assert is_returned(version, tmp_path, text, half_an_hour, expected=not is_busy) != is_busy
+
+
 @proves("NK049")
 def test_the_default_version_is_another_since_1_29_7(version: str, tmp_path: Path) -> None:
     lines: list[str] = []
