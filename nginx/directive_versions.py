@@ -11,6 +11,7 @@ from nginx.tree import Directive
 from nginx.versions import Version
 
 _MODULES = ("proxy", "fastcgi", "uwsgi", "scgi", "memcached", "grpc")
+_WITH_RATE = ("proxy", "fastcgi", "uwsgi", "scgi")
 _SNIPPET = re.compile(r"`([^`]+)`")
 
 
@@ -51,6 +52,7 @@ REQUIREMENTS = (
     Requirement(versions.parse("1.25.1"), "http2"),
     Requirement(versions.parse("1.25.0"), "http3"),
     *(Requirement(versions.parse("1.15.6"), f"{module}_socket_keepalive") for module in _MODULES),
+    *(Requirement(versions.parse("1.7.7"), f"{module}_limit_rate") for module in _WITH_RATE),
     Requirement(versions.parse("1.27.4"), "keepalive_min_timeout"),
     Requirement(versions.parse("1.29.3"), "add_header_inherit"),
     Requirement(versions.parse("1.29.3"), "add_trailer_inherit"),

@@ -16,6 +16,8 @@ _UNITS_S |= {"M": 30 * _DAY_S, "y": 365 * _DAY_S, "": 1.0}
 # No more digits than nginx accepts, whose numbers have 64 bits.
 _DIGITS = "[0-9]{1,18}"
 _NUMBER = re.compile(_DIGITS)
+_SIZE = re.compile(rf"({_DIGITS})([kmg]?)", re.IGNORECASE)
+_UNITS_BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _TIME = re.compile(rf"(?:{_DIGITS}(?:ms|[smhdwMy]))*(?:{_DIGITS})?")
 
 
@@ -51,6 +53,12 @@ class Directive:
         """The first argument as a whole number; None if it is none."""
         first = self.args[0] if self.args else ""
         return int(first) if _NUMBER.fullmatch(first) else None
+
+    @property
+    def size(self) -> int | None:
+        """The first argument as a size such as `0`, `10k` or `1m`, in bytes; None if it is none."""
+        match = _SIZE.fullmatch(self.args[0]) if self.args else None
+        return int(match[1]) * _UNITS_BYTES[match[2].lower()] if match is not None else None
 
     @property
     def seconds(self) -> float | None:

@@ -4,7 +4,10 @@ _BASE = "https://nginx.org/en/docs/"
 _CORE, _PROXY, _UPSTREAM = (
     f"http/ngx_http_{module}_module.html#" for module in ("core", "proxy", "upstream")
 )
+POOLS = f"{_BASE}{_UPSTREAM}keepalive"
+"""What the rules as a whole are about."""
 _ABOUT = {
+    f"{_UPSTREAM}keepalive": "NK001 NK008 NK015 NK016 NK022 NK023 NK030 NK046 NK047 NK050 NK051 NK055 NK060",
     f"{_UPSTREAM}keepalive_requests": "NK020 NK059",
     f"{_UPSTREAM}keepalive_timeout": "NK018 NK021",
     f"{_UPSTREAM}max_conns": "NK039",
@@ -15,6 +18,7 @@ _ABOUT = {
     f"{_PROXY}proxy_http_version": "NK002 NK014 NK049",
     f"{_PROXY}proxy_ignore_client_abort": "NK043",
     f"{_PROXY}proxy_intercept_errors": "NK042",
+    f"{_PROXY}proxy_limit_rate": "NK061",
     f"{_PROXY}proxy_next_upstream": "NK025 NK026",
     f"{_PROXY}proxy_pass": "NK006 NK007 NK048",
     f"{_PROXY}proxy_read_timeout": "NK058",
@@ -42,11 +46,11 @@ _ABOUT = {
     "http/websocket.html": "NK009 NK052",
     "ngx_core_module.html#include": "NK053",
     "ngx_core_module.html#worker_connections": "CK110 NK024",
-    "beginners_guide.html#conf_structure": "NX001 NX002 NX003 NX004",
+    "beginners_guide.html#conf_structure": "NK019 NX001 NX002 NX003 NX004",
 }
 _PAGES = {rule: page for page, rules in _ABOUT.items() for rule in rules.split()}
 
 
 def help_uri(rule_id: str) -> str:
-    """Return the address of what nginx documents about a rule's subject, by default about `keepalive`."""
-    return _BASE + _PAGES.get(rule_id, f"{_UPSTREAM}keepalive")
+    """Return the address of what nginx documents about a rule's subject; each rule has a row above."""
+    return _BASE + _PAGES[rule_id]

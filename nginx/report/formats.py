@@ -9,7 +9,7 @@ from urllib.parse import quote
 from nginx.check import CheckResult
 from nginx.finding import Finding, Severity
 from nginx.identity import identities
-from nginx.report.documentation import help_uri
+from nginx.report.documentation import POOLS, help_uri
 from nginx.report.rules import format_rule
 from nginx.rules import CATALOGUE, Rule
 from nginx.spans import Span
@@ -37,7 +37,7 @@ def sarif(result: CheckResult, version: str) -> dict[str, Any]:
     driver = {
         "name": "bench check",
         "semanticVersion": version,
-        "informationUri": help_uri(""),
+        "informationUri": POOLS,
         "rules": [_sarif_rule(CATALOGUE[rule_id], version) for rule_id in used],
     }
     judged = {each: result.reasons.get(each, "") for each in result.versions}

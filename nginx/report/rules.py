@@ -16,9 +16,9 @@ def format_rule(rule: Rule) -> str:
     if rule.explanation:
         parts.append(rule.explanation)
     if not rule.unproven:
-        parts.append("Proven by traffic through nginx, before and since 1.29.7.")
+        parts.append("Proven by nginx itself, before and since 1.29.7.")
     else:
-        parts.append(f"Not proven by traffic in the tests: {rule.unproven}.")
+        parts.append(f"Not proven by nginx in the tests: {rule.unproven}.")
     if rule.bad.strip():
         shown = f"on nginx {rule.shown_on}"
         parts.append(f"Flagged {shown}:\n\n{_format_config(rule.bad)}")

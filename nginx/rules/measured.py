@@ -6,13 +6,11 @@ from nginx.finding import Severity
 from nginx.measured import MeasuredServer
 from nginx.rules.rule import CheckSettings, Hit, Rule, RuleContext, server
 
-_POOLED = server("server 10.0.0.1:8080; keepalive 32;")
-
 
 @Rule(
     "NK059",
     Severity.MEDIUM,
-    bad=_POOLED,
+    bad=server("server 10.0.0.1:8080; keepalive 32;"),
     good=server("server 10.0.0.1:8080; keepalive 32; keepalive_requests 100;"),
     shown_with=CheckSettings(measured=(MeasuredServer("10.0.0.1:8080", requests=100),)),
 )
@@ -41,9 +39,9 @@ def request_limit_race(ctx: RuleContext) -> Iterator[Hit]:
     "NK060",
     Severity.HIGH,
     about_reuse=True,
-    bad=_POOLED,
+    bad=server("server 10.0.0.1:8080; keepalive 32;"),
+    good=server("server 10.0.0.2:8080; keepalive 32;"),
     shown_with=CheckSettings(measured=(MeasuredServer("10.0.0.1:8080", closes=True),)),
-    good="server { location / { proxy_pass http://10.0.0.1:8080; } }",
 )
 def server_closes(ctx: RuleContext) -> Iterator[Hit]:
     """The server closes each connection after one response: the pool holds nothing.

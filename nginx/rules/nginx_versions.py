@@ -105,7 +105,6 @@ def _redundant(ctx: RuleContext) -> Iterator[Hit]:
     about_reuse=True,
     shown_on="1.31.4",
     bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
-    good="server { location / { proxy_pass http://unix:/run/app.sock; } }",
 )
 def active_close_moved_to_nginx(ctx: RuleContext) -> Iterator[Hit]:
     """Without a pool nginx now closes first: every TIME_WAIT lies on its host, and costs it a port.

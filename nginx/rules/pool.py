@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
+from nginx.model import PassLocation
 from nginx.pool_share import FEW_REQUESTS
 from nginx.refusals.resolving import unresolvable
 from nginx.rules.rule import Hit, Rule, RuleContext, server
@@ -13,6 +14,10 @@ from nginx.upstreams import Upstream, is_balancer
 
 _FILLED_IN = re.compile(r"\$\{?\w+\}?(?::.*)?")
 """A host that is filled in as a whole: it may be an address as well."""
+_ENOUGH_REQUESTS = 1000
+"""The default of keepalive_requests since 1.19.10."""
+_FEW_BY_DEFAULT = 100
+"""The default from 1.15.3 to 1.19.9."""
 _ADDRESS = re.compile(r"unix:.*|\[.*|[\d.]+(?::\d+)?|localhost(?::\d+)?")
 
 
@@ -170,22 +175,9 @@ def upstream_keepalive_requests_low(ctx: RuleContext) -> Iterator[Hit]:
     """
     for upstream in ctx.model.upstreams:
         users = tuple(ctx.model.users(upstream))
-        line = upstream.directive.child("keepalive_requests")
         if not users or ctx.version < versions.POOL_LIMITS:
             continue
-        if line is None:
-            if upstream.keepalive is not None and ctx.version < versions.POOL_TIME:
-                text = f'upstream "{upstream.name}" closes a connection after 100 requests, the default here'
-                yield Hit(upstream.keepalive.place, text, "add `keepalive_requests 1000;`")
-        elif line.number is not None and line.number < 1000:
-            fix = "raise keepalive_requests to 1000 or more"
-            if line.number <= 1:
-                yield Hit(line.place, f"`{line}`: nothing is reused", fix, Severity.HIGH, passes=users)
-            else:
-                are_few = line.number <= FEW_REQUESTS
-                text = f"`{line}`: a connection is closed after {line.number} requests"
-                severity = Severity.MEDIUM if line.number <= 10 else None
-                yield Hit(line.place, text, fix, severity, passes=users if are_few else ())
+        yield from _few_requests(ctx, upstream, users)
         brief = upstream.brief_limit(ctx.version)
         if brief is not None:
             is_never = brief.name == "keepalive_timeout" and brief.seconds == 0
@@ -193,6 +185,32 @@ def upstream_keepalive_requests_low(ctx: RuleContext) -> Iterator[Hit]:
             fix = f"remove the line: by default it is {'1h' if brief.name == 'keepalive_time' else '60s'}"
             severity = Severity.HIGH if is_never else Severity.MEDIUM
             yield Hit(brief.place, f"`{brief}`: {text}", fix, severity, passes=users)
+
+
+def _few_requests(ctx: RuleContext, upstream: Upstream, users: tuple[PassLocation, ...]) -> Iterator[Hit]:
+    """Yield a limit of requests that is below the default, and below what its servers serve."""
+    line = upstream.directive.child("keepalive_requests")
+    measured = ctx.settings.request_limit_of(upstream.name, upstream.addresses)
+    served = measured.requests if measured is not None else None
+    wanted = _ENOUGH_REQUESTS if served is None else min(served, _ENOUGH_REQUESTS)
+    if line is None:
+        if upstream.keepalive is not None and ctx.version < versions.POOL_TIME and wanted > _FEW_BY_DEFAULT:
+            text = f'upstream "{upstream.name}" closes a connection after {_FEW_BY_DEFAULT} requests, '
+            text += "the default here"
+            yield Hit(upstream.keepalive.place, text, f"add `keepalive_requests {wanted};`")
+        return
+    if line.number is None or line.number >= max(2, wanted):
+        return
+    fix = f"raise keepalive_requests to {wanted}{' or more' if served is None or served > wanted else ''}"
+    if wanted <= 1:
+        fix = "raise the servers' own limit"
+    if line.number <= 1:
+        yield Hit(line.place, f"`{line}`: nothing is reused", fix, Severity.HIGH, passes=users)
+        return
+    are_few = line.number <= FEW_REQUESTS
+    text = f"`{line}`: a connection is closed after {line.number} requests"
+    severity = Severity.MEDIUM if line.number <= 10 else None
+    yield Hit(line.place, text, fix, severity, passes=users if are_few else ())
 
 
 @Rule(

@@ -12,7 +12,7 @@ from nginx.tree import Directive
 from nginx.upstream_request import keeps_open
 
 _POOL = "upstream app { server 10.0.0.1:9000; keepalive 16; }\n"
-_HTTP = _POOL + 'server { location / { proxy_pass http://app; proxy_set_header Connection ""; } }'
+_HTTP = f"{_POOL}server {{ location / {{ {KEPT} }} }}"
 
 
 @Rule(

@@ -1,4 +1,4 @@
-"""Rules about what closes a kept connection early: retries, discarded responses, aborts, buffering."""
+"""Rules about what closes a kept connection early or occupies it: retries, aborts, buffering, rates."""
 
 from collections.abc import Iterator
 
@@ -155,6 +155,27 @@ def unbuffered(ctx: RuleContext) -> Iterator[Hit]:
     for each, line in _reusing_with(ctx, "buffering", "off"):
         text = "still reused, but a connection is busy for as long as its client reads"
         yield Hit(line.place, text, "turn it off only where the answer is a stream", passes=(each,))
+
+
+@Rule(
+    "NK061",
+    Severity.LOW,
+    bad=location(KEPT, "proxy_limit_rate 64k;"),
+    good=location(KEPT, "limit_rate 64k;"),
+)
+def upstream_rate_limited(ctx: RuleContext) -> Iterator[Hit]:
+    """proxy_limit_rate slows the reading from the server: a connection is busy for as long as that takes.
+
+    limit_rate slows the client instead: nginx reads the response at once into its buffers, or into a file,
+    and returns the connection to the pool. So with fastcgi_limit_rate. Both limit each request by itself.
+    Without buffering nginx ignores proxy_limit_rate.
+    """
+    for each, line in _reusing_with(ctx, "limit_rate"):
+        buffering = each.module_setting("buffering")
+        if line.size and (buffering is None or not buffering.is_off):
+            text = f"a connection is busy until its response was read at {line.args[0]} bytes a second"
+            fix = f"write `limit_rate {line.args[0]};` if the clients are meant"
+            yield Hit(line.place, text, fix, passes=(each,))
 
 
 @Rule("NK046", Severity.HIGH, bad="", good="")

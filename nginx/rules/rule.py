@@ -258,13 +258,13 @@ class Rule:
     good: str = GOOD
     """A configuration that it must not flag."""
     about_reuse: bool = False
-    """It explains a verdict, so the verdict names it."""
+    """It says why connections are reused or not, so that the verdict on its `passes` names it."""
     shown_on: str = "1.22.1"
     """The version under which `bad` and `good` are flagged and not flagged."""
     shown_with: CheckSettings = CheckSettings()
     """The settings for that."""
     unproven: str = ""
-    """Why no traffic of the tests shows it; empty where it does."""
+    """Why no test shows it by nginx itself; empty where one does."""
     name: str = field(init=False)
     summary: str = field(init=False)
     explanation: str = field(init=False)

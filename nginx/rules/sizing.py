@@ -195,14 +195,8 @@ def _few_files(ctx: RuleContext, line: Directive, limit: int) -> Iterator[Hit]:
 @Rule(
     "NK039",
     Severity.MEDIUM,
-    bad="""
-        upstream app { server 10.0.0.1:8080 max_conns=50; keepalive 32; }
-        server { location / { proxy_pass http://app; } }
-    """,
-    good="""
-        upstream app { zone app 64k; server 10.0.0.1:8080 max_conns=50; keepalive 32; }
-        server { location / { proxy_pass http://app; } }
-    """,
+    bad=server("server 10.0.0.1:8080 max_conns=50; keepalive 32;"),
+    good=server("zone app 64k; server 10.0.0.1:8080 max_conns=50; keepalive 32;"),
 )
 def max_conns_with_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     """max_conns without `zone` counts per worker, and idle connections of the pool are not counted.
@@ -225,16 +219,16 @@ def max_conns_with_keepalive(ctx: RuleContext) -> Iterator[Hit]:
 @Rule(
     "NK047",
     Severity.LOW,
-    bad=_with_pool(32),
-    good="server { location / { proxy_pass http://10.0.0.1:8080; } }",
-    shown_with=CheckSettings(workers=16, concurrency=8),
+    bad=_whole(32, "", "worker_processes 16;"),
+    good=_whole(32, "", "worker_processes 4;"),
+    shown_with=CheckSettings(concurrency=8),
 )
 def per_worker_fragmentation(ctx: RuleContext) -> Iterator[Hit]:
     """Each worker has a pool of its own: many workers and few requests find cold pools.
 
     Idle connections time out before they are needed again.
     """
-    workers, in_flight = ctx.settings.workers, ctx.settings.concurrency
+    workers, in_flight = ctx.workers, ctx.settings.concurrency
     if workers is None or in_flight is None or in_flight >= workers:
         return
     for upstream, _ in ctx.pooled():

@@ -56,6 +56,14 @@ def test_each_folder_of_pages_is_a_section() -> None:
     assert {file.parent.name for file in DOCS.rglob("*.md") if file.parent != DOCS} <= set(pages.SECTIONS)
 
 
+def test_the_rule_that_is_shown_is_the_one_in_the_code() -> None:
+    page = FILES["docs/development/add-a-rule.md"]
+    shown = [block.text for block in markdown.find_blocks(page) if block.language == "python"]
+    code = [(ROOT / path).read_text(encoding="utf-8") for path in PATH.findall(page) if path.endswith(".py")]
+    assert len(shown) == 2
+    assert [block for block in shown if not any(block in text for text in code)] == []
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_links_lead_somewhere(name: str) -> None:
     assert broken_links(name, FILES[name]) == []

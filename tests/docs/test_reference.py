@@ -62,7 +62,7 @@ def test_all_rules_have_their_examples() -> None:
     for rule in CATALOGUE.values():
         blocks = [each.text for each in markdown.find_blocks(sections[rule.id]) if each.language == "nginx"]
         assert len(blocks) == (2 if rule.bad.strip() else 0), rule.id
-        assert ("Proven by traffic" in sections[rule.id]) is not bool(rule.unproven), rule.id
+        assert ("Proven by nginx" in sections[rule.id]) is not bool(rule.unproven), rule.id
 
 
 def test_all_exit_codes_are_there() -> None:

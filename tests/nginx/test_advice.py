@@ -125,6 +125,7 @@ APPLIED: dict[str, list[tuple[str, str]]] = {
     "NK057": [("gzip_types text/event-stream;", "")],
     "NK058": [("5s", "1h")],
     "NK059": [("keepalive 32;", "keepalive 32; keepalive_requests 100;")],
+    "NK061": [("proxy_limit_rate 64k;", "limit_rate 64k;")],
 }
 """What each advice makes of its example: pairs of a text and what takes its place."""
 NO_EDIT = {

@@ -126,6 +126,25 @@ def test_the_requests_of_a_connection(more: str, requests: int, *, says_last: bo
     assert bool(messages(judged(pooled(more), server), "NK059")) == is_found
 
 
+@pytest.mark.parametrize(
+    ("limit", "requests", "advised"),
+    [
+        (100, None, "raise keepalive_requests to 1000 or more"),
+        (100, 100, None),
+        (10, 100, "raise keepalive_requests to 100"),
+        (500, 1000, "raise keepalive_requests to 1000"),
+        (500, 5000, "raise keepalive_requests to 1000 or more"),
+        (1, 1, "raise the servers' own limit"),
+    ],
+)
+def test_a_limit_of_requests_is_raised_no_higher_than_the_servers(
+    limit: int, requests: int | None, advised: str | None
+) -> None:
+    server = MeasuredServer("10.0.0.1:8080", requests=requests)
+    found = judged(pooled(f"keepalive_requests {limit};"), server)
+    assert [each.fix for each in found.findings if each.rule == "NK020"] == ([advised] if advised else [])
+
+
 def test_fix_sizes_a_new_pool_by_it() -> None:
     served = MeasuredServer("10.0.0.1:8080", idle_s=4.98, spread_s=0.04, idle="4.98..5.02 s", requests=100)
     repair = repaired(WITHOUT_POOL, served)

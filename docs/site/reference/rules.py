@@ -12,8 +12,9 @@ _HEAD = """\
 # Rules of `bench check`
 
 `bench check --rules` lists them, `bench check --explain NK005` prints one. NK rules are about connections
-to servers, CK rules about those of clients. "Proven by traffic" means that the tests run nginx with the
-examples, before and since 1.29.7, and count connections.
+to servers, CK rules about those of clients, NX rules about the text. "Proven by nginx itself" means that a
+test runs nginx, before and since 1.29.7, with the examples or with texts of its own. It sends requests and
+counts connections, or it looks at what the rule is about: fields, statuses, who closes, what nginx refuses.
 
 """
 

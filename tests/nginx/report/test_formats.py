@@ -8,8 +8,7 @@ from dataclasses import astuple
 import pytest
 
 from nginx.check import check
-from nginx.report import formats, markdown
-from nginx.report.documentation import help_uri
+from nginx.report import documentation, formats, markdown
 from nginx.rules import CATALOGUE
 
 TEXT = "server { location / {\n    proxy_pass http://10.0.0.1:8080;\n} }\n"
@@ -45,8 +44,14 @@ def test_each_rule_of_sarif_has_what_code_scanning_shows() -> None:
         assert found["properties"]["problem.severity"] in {"error", "warning", "recommendation"}
 
 
-def test_a_rule_without_a_page_of_its_own_is_about_pools() -> None:
-    assert help_uri("NK001").endswith("#keepalive")
+def test_each_rule_has_one_page_of_what_nginx_documents() -> None:
+    listed = [rule for rules in documentation._ABOUT.values() for rule in rules.split()]
+    assert sorted(listed) == sorted(CATALOGUE)
+
+
+def test_a_rule_without_a_page_is_no_rule_about_pools() -> None:
+    with pytest.raises(KeyError, match="NK999"):
+        documentation.help_uri("NK999")
 
 
 SEVERAL = """\

@@ -95,7 +95,7 @@ def test_explanation(rule_id: str) -> None:
     text = rules_report.format_rule(CATALOGUE[rule_id])
     assert text.startswith(f"{rule_id} {CATALOGUE[rule_id].name}")
     assert ("Not flagged" in text) == (rule_id != "NK046")
-    assert ("Proven by traffic" in text) == (not CATALOGUE[rule_id].unproven)
+    assert ("Proven by nginx" in text) == (not CATALOGUE[rule_id].unproven)
 
 
 NAMES = ("a.example", "a-rather-long-name.of-a-server.example", "x" * 70)

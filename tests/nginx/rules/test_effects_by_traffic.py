@@ -15,7 +15,18 @@ import pytest
 from nginx import versions
 from nginx.check import check
 from tests.nginx import real
-from tests.nginx.rules.proving import KEPT, POOL, PROGRAMS, Together, accepted, flagged, proves, site
+from tests.nginx.rules.proving import (
+    KEPT,
+    POOL,
+    POOL_OF_ONE,
+    PROGRAMS,
+    Together,
+    accepted,
+    flagged,
+    is_returned,
+    proves,
+    site,
+)
 
 
 @proves("NK003b")
@@ -182,6 +193,37 @@ def test_a_client_that_leaves_takes_its_connection_along(version: str, tmp_path:
             assert requested.wait(60)
             leaving.close()
             assert server.was_left(1)
+
+
+@proves("NK045")
+@pytest.mark.parametrize(("lines", "is_busy"), [("proxy_buffering off;", True), ("", False)])
+def test_an_unbuffered_response_occupies_its_connection_until_its_client_reads(
+    version: str, lines: str, *, is_busy: bool, tmp_path: Path
+) -> None:
+    text = site(f"location / {{ proxy_pass http://app; {KEPT} {lines} }}", POOL_OF_ONE)
+    assert ("NK045" in flagged(text, version)) == is_busy
+    more_than_sockets_take = 4_000_000
+    assert is_returned(version, tmp_path, text, more_than_sockets_take, expected=not is_busy) != is_busy
+
+
+@proves("NK061")
+@pytest.mark.parametrize(
+    ("lines", "is_busy"),
+    [
+        ("proxy_limit_rate 10;", True),
+        ("limit_rate 10;", False),
+        ("proxy_limit_rate 0;", False),
+        ("proxy_limit_rate 10; proxy_buffering off;", False),
+    ],
+)
+def test_a_response_that_is_read_slowly_occupies_its_connection(
+    version: str, lines: str, *, is_busy: bool, tmp_path: Path
+) -> None:
+    passing = f"proxy_pass http://app; {KEPT}"
+    text = site(f"location /large {{ {passing} {lines} }} location / {{ {passing} }}", POOL_OF_ONE)
+    assert ("NK061" in flagged(text, version)) == is_busy
+    half_an_hour = 20_000  # bytes, and less than nginx and the sockets take
+    assert is_returned(version, tmp_path, text, half_an_hour, expected=not is_busy) != is_busy
 
 
 @proves("NK049")

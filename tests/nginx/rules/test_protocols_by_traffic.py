@@ -96,6 +96,15 @@ def test_grpc_needs_only_the_pool(version: str, tmp_path: Path) -> None:
     assert accepted(version, tmp_path, text, ["/"] * 4, Multiplexed(1).exchange) == 1
 
 
+@proves("NK037")
+@pytest.mark.parametrize(("target", "is_reused"), [("app", True), ("BACKEND", False)])
+def test_memcached_needs_only_the_pool(version: str, target: str, *, is_reused: bool, tmp_path: Path) -> None:
+    text = site(f"location / {{ set $memcached_key $uri; memcached_pass {target}; }}")
+    assert "NK037" in flagged(text, version)
+    connections = accepted(version, tmp_path, text, ["/"] * 4, real.memcached_exchange)
+    assert connections == (1 if is_reused else 4)
+
+
 @proves("NK044")
 @pytest.mark.parametrize("early", [True, False])
 def test_an_answer_before_the_body_is_whole_costs_the_connection(

@@ -28,6 +28,12 @@ def test_good_example_is_not_flagged(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", CATALOGUE.values(), ids=lambda rule: rule.id)
+def test_good_example_has_no_fault_that_another_rule_finds_about_reuse(rule: Rule) -> None:
+    examination = check("nginx.conf", [rule.shown_on], settings=rule.shown_with, text=rule.good)
+    assert [each.rule for each in examination.findings if CATALOGUE[each.rule].about_reuse] == []
+
+
+@pytest.mark.parametrize("rule", CATALOGUE.values(), ids=lambda rule: rule.id)
 def test_rule_explains_itself(rule: Rule) -> None:
     assert rule.summary.endswith(".")
     assert rule.name == rule.name.lower()
@@ -70,6 +76,12 @@ DETAILS = {
         False,
     ),
     "host that a variable goes on with": ("NK007", at("proxy_pass http://app$suffix;"), OLD, True),
+    "a socket file, which takes no port": (
+        "NK048",
+        "server { location / { proxy_pass http://unix:/run/app.sock; } }",
+        NEW,
+        False,
+    ),
     "two balancing methods": (
         "NK008",
         at("proxy_pass http://app;", "upstream app { least_conn; ip_hash; server 10.0.0.1; keepalive 8; }"),
@@ -177,6 +189,54 @@ DETAILS = {
     "a scheme that a variable holds": (
         "NK030",
         at(f"proxy_pass http://app; {KEPT}", around="location /b/ { proxy_pass $http_s://app; }"),
+        OLD,
+        False,
+    ),
+    "a rate of an outer level": (
+        "NK061",
+        at(f"proxy_pass http://app; {KEPT}", around="proxy_limit_rate 1m;"),
+        OLD,
+        True,
+    ),
+    "a rate that an inner level switches off": (
+        "NK061",
+        at(f"proxy_pass http://app; {KEPT} proxy_limit_rate 0;", around="proxy_limit_rate 1m;"),
+        OLD,
+        False,
+    ),
+    "a rate of nothing with a unit": (
+        "NK061",
+        at(f"proxy_pass http://app; {KEPT} proxy_limit_rate 0k;"),
+        OLD,
+        False,
+    ),
+    "a rate without buffering": (
+        "NK061",
+        at(f"proxy_pass http://app; {KEPT} proxy_limit_rate 1m;", around="proxy_buffering off;"),
+        OLD,
+        False,
+    ),
+    "a rate that a variable gives": (
+        "NK061",
+        at(f"proxy_pass http://app; {KEPT} proxy_limit_rate $rate;", around="set $rate 1m;"),
+        NEW,
+        False,
+    ),
+    "a rate without a pool": (
+        "NK061",
+        at("proxy_pass http://10.0.0.1; proxy_limit_rate 1m;"),
+        OLD,
+        False,
+    ),
+    "a rate of FastCGI": (
+        "NK061",
+        at("fastcgi_pass app; fastcgi_keep_conn on; fastcgi_limit_rate 1m;"),
+        OLD,
+        True,
+    ),
+    "a rate of another module": (
+        "NK061",
+        at("fastcgi_pass app; fastcgi_keep_conn on; proxy_limit_rate 1m;"),
         OLD,
         False,
     ),
