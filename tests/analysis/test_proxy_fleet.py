@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from bench.analysis import proxy_fleet as fleets
-from bench.analysis.proxy_fleet import END, HALF, Limit, ProxyFleet, Sizing
+from bench.analysis.fleet_pools import ProxyFleet
+from bench.analysis.proxy_fleet import END, HALF, Limit, Sizing
 
 ONE = ProxyFleet(rate=5000, latency_s=0.005)
 FORTY = ProxyFleet(rate=20_000, latency_s=0.008, proxies=12, workers=8, backends=40)
