@@ -88,11 +88,12 @@ class ProxyFleet:
 
     def pool_load(self, rate: float, share: float) -> PoolLoad:
         """Return what the pool of one worker has to do that has a share of the requests of its proxy."""
-        load, clients = self.load(rate) * self.workers * share, None
-        if self.closed_loop and self.clients is not None:
-            clients = max(1, round(self.clients / self.proxies * share))
-            load = min(load, clients)
-        return PoolLoad(load, self.backends, self.balancing, clients)
+        load = self.load(rate) * self.workers * share
+        if not self.closed_loop or self.clients is None:
+            return PoolLoad(load, self.backends, self.balancing)
+        clients = max(1, round(self.clients / self.proxies * share))
+        ends = (self.idle_timeout_s / self.latency_s, self.requests_per_connection)
+        return PoolLoad(min(load, clients), self.backends, self.balancing, clients, *ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +163,12 @@ def _carried(
     opened = 0.0
     for part in parts:
         pool = fleet.pool_load(rate, part.share)
-        too_full = 1 - pool.reused_share(keepalive, is_rough)
-        # What time would end, a pool that is full has closed before.
-        missed = max(too_full, _by_age(fleet, pool).opened_share if keepalive else 1.0)
-        carried = pool_reuse.requests_per_connection(missed, fleet.requests_per_connection)
-        opened += part.workers * part.share / carried
+        missed = 1 - pool.reused_share(keepalive, is_rough)
+        if pool.clients is None:
+            # What time would end, a pool that is full has closed before.
+            missed = max(missed, _by_age(fleet, pool).opened_share)
+            missed = 1 / pool_reuse.requests_per_connection(missed, fleet.requests_per_connection)
+        opened += part.workers * part.share * missed
     return 1 / opened if opened else math.inf
 
 

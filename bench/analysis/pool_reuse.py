@@ -164,6 +164,10 @@ class PoolLoad:
     balancing: Balancing = "round-robin"
     clients: int | None = None
     """Of a closed loop; None: requests arrive independently of each other."""
+    idle_timeout: float = math.inf
+    """In a closed loop, in mean latencies; for an open one `held.py` says what it does."""
+    most_requests: int | None = None
+    """In a closed loop: after so many, on average, a connection ends."""
 
     def reused_share(self, idle: int, is_rough: bool = False) -> float:
         """Return the part of the requests that find an idle connection, from 0 to 1.
@@ -206,7 +210,8 @@ def shared_pool(pool: PoolLoad, requests: int | None = None, largest: int | None
     chance = random.Random(1)
     arrivals = _Arrivals(chance, pool)
     servers_in_turn = cycle(range(pool.servers))
-    stack: list[int | None] = []
+    stack = _Stack(pool.idle_timeout * pool.load, largest)
+    ended_share = 0.0 if pool.most_requests is None else 1 / pool.most_requests
     ends: list[tuple[float, int, int]] = []
     busy = [0] * pool.servers
     found: list[int] = []
@@ -215,21 +220,19 @@ def shared_pool(pool: PoolLoad, requests: int | None = None, largest: int | None
     for number in range(requests):
         clock_s = arrivals.next_s()
         while ends and ends[0][0] <= clock_s:
-            ended = heapq.heappop(ends)[2]
+            end_s, _, ended = heapq.heappop(ends)
             busy[ended] -= 1
-            _return(stack, ended)
-            if largest is not None:
-                del stack[largest:]
+            if not ended_share or chance.random() >= ended_share:
+                stack.put(ended, end_s)
+        stack.expire(clock_s)
         if number >= filled and number % stride == 0:
             watched = number // stride % pool.servers
-            looks.append((busy[watched], tuple(at for at, each in enumerate(stack) if each == watched)))
+            looks.append((busy[watched], stack.places(watched)))
         server = next(servers_in_turn) if pool.balancing == "round-robin" else chance.randrange(pool.servers)
-        place = stack.index(server) if server in stack else None
-        if place is not None:
-            stack[place] = None
-            if number >= filled:
-                found += [0] * (place + 1 - len(found))
-                found[place] += 1
+        place = stack.take(server)
+        if place is not None and number >= filled:
+            found += [0] * (place + 1 - len(found))
+            found[place] += 1
         busy[server] += 1
         heapq.heappush(ends, (arrivals.end_s(clock_s), number, server))
     counted = requests - filled
@@ -263,11 +266,42 @@ class _Arrivals:
         return end_s
 
 
-def _return(stack: list[int | None], server: int) -> None:
-    """Put a connection on the stack; what lies above the first hole moves down by one."""
-    if None in stack:
-        stack.remove(None)
-    stack.insert(0, server)
+class _Stack:
+    """Idle connections, those that were used last on top; what was taken leaves a hole."""
+
+    def __init__(self, timeout_s: float, largest: int | None) -> None:
+        self._servers: list[int | None] = []
+        self._times: list[float] = []
+        """When each was put here: newest first, since holes are closed from above."""
+        self._timeout_s = timeout_s
+        self._largest = largest
+
+    def put(self, server: int, now_s: float) -> None:
+        """Put a connection on top; what lies above the first hole moves down by one."""
+        if None in self._servers:
+            hole = self._servers.index(None)
+            del self._servers[hole], self._times[hole]
+        self._servers.insert(0, server)
+        self._times.insert(0, now_s)
+        if self._largest is not None:
+            del self._servers[self._largest :], self._times[self._largest :]
+
+    def expire(self, now_s: float) -> None:
+        """Remove what has been here for too long."""
+        while self._times and now_s - self._times[-1] >= self._timeout_s:
+            del self._servers[-1], self._times[-1]
+
+    def take(self, server: int) -> int | None:
+        """Take the uppermost connection to a server, and return its place; None where there is none."""
+        if server not in self._servers:
+            return None
+        place = self._servers.index(server)
+        self._servers[place] = None
+        return place
+
+    def places(self, server: int) -> tuple[int, ...]:
+        """Return where the connections to a server are."""
+        return tuple(place for place, each in enumerate(self._servers) if each == server)
 
 
 def in_flight(load: float, share: float = 0.999) -> int:

@@ -36,16 +36,19 @@ def test_a_pool_does_what_a_played_one_does(
     assert row.backend_connections_expected == pytest.approx(held, rel=0.05)
 
 
-@pytest.mark.parametrize(("clients", "load"), [(4, 2.0), (4, 4.0), (9, 5.0), (16, 16.0)])
+@pytest.mark.parametrize("loop", [(4, 2.0), (4, 4.0), (9, 5.0), (16, 16.0)])
 @pytest.mark.parametrize("servers", [1, 4])
-@pytest.mark.parametrize("idle", [2, 6])
+@pytest.mark.parametrize(
+    ("idle", "timeout", "most"), [(2, 1e6, None), (6, 1e6, None), (24, 100.0, None), (24, 1e6, 100)]
+)
 def test_a_closed_loop_does_what_a_played_one_does(
-    clients: int, load: float, servers: int, idle: int
+    loop: tuple[int, float], servers: int, idle: int, timeout: float, most: int | None
 ) -> None:
+    clients, load = loop
     fleet = ProxyFleet(rate=load, latency_s=1, backends=servers, clients=clients, closed_loop=True)
-    fleet = replace(fleet, requests_per_connection=None, idle_timeout_s=1e6)
+    fleet = replace(fleet, requests_per_connection=most, idle_timeout_s=timeout)
     row = fleet_pools.pool_row(fleet, idle)
-    reused, held = play(PlayedPool(idle, servers), load, 60_000, clients=clients)
+    reused, held = play(PlayedPool(idle, servers, timeout, most), load, 60_000, clients=clients)
     assert row.reused_share == pytest.approx(reused, rel=0.05)
     assert row.backend_connections_expected == pytest.approx(held, rel=0.05)
 
