@@ -156,6 +156,12 @@ def unspread_share(fleet: ProxyFleet, keepalive: int) -> float | None:
     return 1 - 1 / _carried(fleet, (Part(1, 1.0),), fleet.rate, keepalive)
 
 
+def even_share(fleet: ProxyFleet, keepalive: int) -> float:
+    """Return the same where each worker of a proxy has as many clients."""
+    even = (Part(fleet.workers, 1 / fleet.workers),)
+    return 1 - 1 / _carried(fleet, even, fleet.rate, keepalive)
+
+
 def _carried(
     fleet: ProxyFleet, parts: tuple[Part, ...], rate: float, keepalive: int, is_rough: bool = False
 ) -> float:

@@ -66,6 +66,7 @@ class SizingJson(TypedDict):
     most_share: float
     chosen: PoolRow
     unspread_share: float | None
+    even_share: float
     pools: tuple[PoolRow, ...]
     limits: tuple[Limit, ...]
     remedies: list[RemedyJson]
@@ -87,6 +88,8 @@ class Sizing:
     chosen: PoolRow
     unspread: float | None
     """What it reuses where one worker of each proxy has all clients; None where one has no such load."""
+    even: float
+    """What it reuses where each worker has as many clients as each other."""
     rows: tuple[PoolRow, ...]
     limits: tuple[Limit, ...]
     """Those that are met first, first."""
@@ -105,6 +108,7 @@ class Sizing:
             "most_share": self.most,
             "chosen": self.chosen,
             "unspread_share": self.unspread,
+            "even_share": self.even,
             "pools": self.rows,
             "limits": self.limits,
             "remedies": [remedy.to_json() for remedy in self.remedies],
@@ -135,6 +139,7 @@ def size(fleet: ProxyFleet, target: float = 0.99, keepalive: int | None = None) 
         most,
         chosen,
         fleet_pools.unspread_share(fleet, keepalive),
+        fleet_pools.even_share(fleet, keepalive),
         tuple(fleet_pools.pool_row(fleet, size) for size in _sizes(keepalive, needed)),
         tuple(limits),
         _remedies(fleet, chosen) if has_too_few_ports else (),

@@ -46,10 +46,9 @@ def _sentences(sizing: Sizing) -> Iterator[str]:
         f" {format_number(load * fleet.pools)} requests in flight:"
         f" {format_number(load)} in {workers} on average, {pool_reuse.in_flight(load):,} at the most."
     )
-    few = _format_unspread(sizing)
     yield (
         f"With keepalive {chosen.keepalive:,} in each worker {_format_share(chosen.reused_share)} of the"
-        f" requests reuse a connection{few}; a connection carries"
+        f" requests reuse a connection{_format_between(sizing)}; a connection carries"
         f" {format_number(chosen.requests_per_connection)}."
     )
     yield (
@@ -60,12 +59,15 @@ def _sentences(sizing: Sizing) -> Iterator[str]:
     yield _format_first(sizing)
 
 
-def _format_unspread(sizing: Sizing) -> str:
-    """Return what is left of the reuse where the workers of a proxy do not share its clients."""
-    few = None if sizing.unspread is None else _format_share(sizing.unspread)
-    if sizing.fleet.workers == 1 or few in (None, _format_share(sizing.chosen.reused_share)):
-        return ""
-    return f" ({few} where one worker of each proxy has all clients)"
+def _format_between(sizing: Sizing) -> str:
+    """Return what the reuse lies between, since nobody knows how the workers of a proxy share its clients."""
+    here = _format_share(sizing.chosen.reused_share)
+    even, few = _format_share(sizing.even), here
+    if sizing.unspread is not None:
+        few = _format_share(sizing.unspread)
+    bounds = [f"{few} where one worker of each proxy has all clients"] if few != here else []
+    bounds += [f"{even} where all have as many"] if even != here else []
+    return f" ({', '.join(bounds)})" if bounds and sizing.fleet.workers > 1 else ""
 
 
 def _format_expected(row: PoolRow) -> str:

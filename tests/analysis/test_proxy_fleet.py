@@ -100,6 +100,12 @@ def test_where_no_size_reaches_the_reuse_the_smallest_that_is_as_good_is_named()
     assert sizing.chosen.reused_share == pytest.approx(sizing.most, abs=1e-4)
 
 
+def test_the_reuse_lies_between_that_of_one_worker_and_that_of_all() -> None:
+    sizing = fleets.size(replace(ONE, workers=2, clients=60), keepalive=10)
+    assert sizing.unspread is not None
+    assert sizing.unspread < sizing.chosen.reused_share < sizing.even
+
+
 def test_one_worker_that_has_all_clients_reuses_less() -> None:
     sizing = fleets.size(replace(ONE, workers=4))
     assert sizing.unspread is not None

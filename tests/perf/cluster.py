@@ -205,7 +205,7 @@ def sizing(rounds: int) -> None:
     """Hold `bench size` against fleets of proxies, in turn."""
     with cluster("--local", "10") as (running, folder):
         rows = [_sized(running, folder, shape) for _ in range(rounds) for shape in SHAPES]
-    columns = ("proxies x workers x backends", "keepalive", "requests/s", "latency, ms", "clients")
+    columns = ("proxies x workers x backends", "keepalive", "requests/s", "latency of clients, ms", "clients")
     reuse = ("reuse predicted", "(clients not given)", "measured", "apart")
     held = ("per backend predicted", "between", "at most", "measured", "apart", "most")
     print(table((*columns, *reuse, *held), sorted(rows)))  # noqa: T201
@@ -213,16 +213,14 @@ def sizing(rounds: int) -> None:
 
 def _sized(running: RunningCluster, folder: Path, shape: FleetShape) -> list[str]:
     """Return the row of one trial."""
-    told = shape.fleet(shape.rate or 1, 0.001 * (DELAY_MS + 1), shape.connections)
+    told = shape.fleet(shape.rate or 1, 0.001 * DELAY_MS, shape.connections)
     idle = size(told).needed if shape.idle is None else shape.idle
     (trial,) = run(running, folder, *shape.flags(idle))
     series = timeline.read(Path(trial["directory"]))
-    times = trial["latency_ms" if shape.rate is None else "service_ms"]
-    # Of an exponential distribution the mean is the median / ln 2; a stall of the machine leaves that alone.
-    latency_s = times["p50"] / 1000 / math.log(2)
     # In an open loop only so many of the clients connect as are needed at a time.
     clients = sum(row["opened"] for row in trial["machines"] if row["role"] == "client")
-    fleet = shape.fleet(trial["requests_per_s"], latency_s, clients)
+    # The time at the backend, as it is told: what clients measure has their own waits in it.
+    fleet = shape.fleet(trial["requests_per_s"], 0.001 * DELAY_MS, clients)
     said = pool_row(fleet, idle)
     evenly = pool_row(dataclasses.replace(fleet, clients=None, closed_loop=False), idle)
     requests, opened = trial["upstream"]["requests_total"], trial["upstream"]["connections_opened"]
@@ -230,12 +228,13 @@ def _sized(running: RunningCluster, folder: Path, shape: FleetShape) -> list[str
     filled = shape.backends * said.backend_connections_expected / requests
     predicted, measured = said.reused_share - filled, 1 - opened / requests
     mean, most = _on_backends(series)
+    times = "latency_ms" if shape.rate is None else "service_ms"
     expected = said.backend_connections_expected
     return [
         f"{shape.proxies} x {shape.workers} x {shape.backends}{', closed loop' * (shape.rate is None)}",
         f"{idle}",
         f"{trial['requests_per_s']:.0f}",
-        f"{1000 * latency_s:.1f}",
+        f"{trial[times]['p50'] / math.log(2):.1f}",
         f"{clients}",
         f"{predicted:.4f}",
         f"{evenly.reused_share - filled:.4f}",
