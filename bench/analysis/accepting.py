@@ -20,7 +20,7 @@ _PARTS = 6
 _RARE = 1e-6
 
 
-class Part(NamedTuple):
+class WorkerShare(NamedTuple):
     """Workers of one proxy that have the same share of its requests."""
 
     workers: float
@@ -29,21 +29,21 @@ class Part(NamedTuple):
     """Of each of them."""
 
 
-def parts(clients: float | None, workers: int, accepting: Accepting = "turns") -> tuple[Part, ...]:
+def parts(clients: float | None, workers: int, accepting: Accepting = "turns") -> tuple[WorkerShare, ...]:
     """Return how the workers share the connections of one proxy; those without any are left out.
 
     `clients` None: so many connections that each worker has its part, unless the first has all. A connection
     carries as many requests as each other does.
     """
     if accepting == "first":
-        return (Part(1, 1.0),)
+        return (WorkerShare(1, 1.0),)
     if clients is None or workers == 1:
-        return (Part(workers, 1 / workers),)
+        return (WorkerShare(workers, 1 / workers),)
     whole = max(1, round(clients))
     if accepting == "random":
         return tuple(_drawn(whole, workers))
     counts = in_turns(whole, workers)
-    return tuple(Part(counts.count(each), each / whole) for each in sorted(set(counts)) if each)
+    return tuple(WorkerShare(counts.count(each), each / whole) for each in sorted(set(counts)) if each)
 
 
 def in_turns(clients: int, workers: int) -> list[int]:
@@ -54,7 +54,7 @@ def in_turns(clients: int, workers: int) -> list[int]:
     return [1 + _TURN * rounds + min(_TURN, max(0, rest - _TURN * place)) for place in range(workers)]
 
 
-def _drawn(clients: int, workers: int) -> Iterator[Part]:
+def _drawn(clients: int, workers: int) -> Iterator[WorkerShare]:
     """Yield the binomial distribution of the connections of one worker, in a few parts."""
     likely = [
         (count, chance)
@@ -67,7 +67,7 @@ def _drawn(clients: int, workers: int) -> Iterator[Part]:
         group = likely[first : first + width]
         weight = sum(chance for _, chance in group)
         share = sum(count * chance for count, chance in group) / weight / clients
-        yield Part(weight * clients / total, share)
+        yield WorkerShare(weight * clients / total, share)
 
 
 def _chance(count: int, clients: int, workers: int) -> float:

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from bench.analysis import accepting, held, pool_reuse
-from bench.analysis.accepting import Accepting, Part
+from bench.analysis.accepting import Accepting, WorkerShare
 from bench.analysis.ceiling import TIME_WAIT_S
 from bench.analysis.held import Held
 from bench.analysis.pool_reuse import Balancing, PoolLoad
@@ -66,7 +66,7 @@ class ProxyFleet:
         return self.ports * self.addresses * self.backends
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[WorkerShare, ...]:
         """Return the workers of one proxy by their share of its requests."""
         clients = None if self.clients is None else self.clients / self.proxies
         return accepting.parts(clients, self.workers, self.accepting)
@@ -153,17 +153,17 @@ def unspread_share(fleet: ProxyFleet, keepalive: int) -> float | None:
     """Return the same where one worker of each proxy has all clients; None: no worker bears that."""
     if fleet.load(fleet.rate) * fleet.workers > _MOST_UNSPREAD:
         return None
-    return 1 - 1 / _carried(fleet, (Part(1, 1.0),), fleet.rate, keepalive)
+    return 1 - 1 / _carried(fleet, (WorkerShare(1, 1.0),), fleet.rate, keepalive)
 
 
 def even_share(fleet: ProxyFleet, keepalive: int) -> float:
     """Return the same where each worker of a proxy has as many clients."""
-    even = (Part(fleet.workers, 1 / fleet.workers),)
+    even = (WorkerShare(fleet.workers, 1 / fleet.workers),)
     return 1 - 1 / _carried(fleet, even, fleet.rate, keepalive)
 
 
 def _carried(
-    fleet: ProxyFleet, parts: tuple[Part, ...], rate: float, keepalive: int, is_rough: bool = False
+    fleet: ProxyFleet, parts: tuple[WorkerShare, ...], rate: float, keepalive: int, is_rough: bool = False
 ) -> float:
     """Return how many requests a connection carries, of all workers."""
     opened = 0.0

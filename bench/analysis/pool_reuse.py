@@ -87,6 +87,8 @@ def one_pool(load: float, idle: int) -> Reuse:
     for level in range(lowest, highest + 1):
         up, down, low_s, top_s = _level(load, level, idle)
         if level > lowest:
+            if not (up > 0 and down > 0):
+                break  # so rare that the digits do not suffice
             before, log_rate = log_rate, log_rate + math.log(up) - math.log(down)
         weights.append(log_rate)
         times.append(math.exp(before - log_rate) * low_s + top_s)
@@ -136,7 +138,7 @@ def _level(load: float, level: int, idle: int) -> tuple[float, float, float, flo
 
 
 @dataclass(frozen=True, slots=True)
-class SharedPool:
+class PoolSizes:
     """What a pool that several servers share did in a simulation, for each of its sizes."""
 
     shares: tuple[float, ...]
@@ -193,7 +195,7 @@ class PoolLoad:
 
 
 @lru_cache(maxsize=256)
-def shared_pool(pool: PoolLoad, requests: int | None = None, largest: int | None = None) -> SharedPool:
+def shared_pool(pool: PoolLoad, requests: int | None = None, largest: int | None = None) -> PoolSizes:
     """Return what each size of a pool that several servers share does.
 
     nginx keeps the connections of a worker to all servers of an `upstream {}` in one cache, and closes the
@@ -236,7 +238,7 @@ def shared_pool(pool: PoolLoad, requests: int | None = None, largest: int | None
         busy[server] += 1
         heapq.heappush(ends, (arrivals.end_s(clock_s), number, server))
     counted = requests - filled
-    return SharedPool((0.0, *(hits / counted for hits in accumulate(found))), tuple(looks))
+    return PoolSizes((0.0, *(hits / counted for hits in accumulate(found))), tuple(looks))
 
 
 class _Arrivals:

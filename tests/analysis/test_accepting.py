@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.analysis.accepting import ACCEPTING, Accepting, Part, in_turns, parts
+from bench.analysis.accepting import ACCEPTING, Accepting, WorkerShare, in_turns, parts
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_many_clients_are_shared_evenly() -> None:
 
 
 def test_the_first_worker_has_all() -> None:
-    assert parts(50, 4, "first") == (Part(1, 1.0),)
+    assert parts(50, 4, "first") == (WorkerShare(1, 1.0),)
 
 
 def test_drawn_workers_have_a_binomial_share() -> None:

@@ -41,6 +41,12 @@ def test_a_pool_larger_than_what_is_ever_in_flight_opens_nothing() -> None:
     assert one_pool(8.0, 0).opened_share == 1
 
 
+@pytest.mark.parametrize("load", [0.5, 160.0, 1900.0])
+def test_a_pool_that_is_hardly_ever_full_has_a_figure_too(load: float) -> None:
+    enough = pool_reuse.in_flight(load, 1 - 1e-9) + 2
+    assert 0 <= one_pool(load, enough).opened_share < 1e-6
+
+
 def test_more_idle_connections_never_reuse_less() -> None:
     for load in (0.05, 5.0, 300.0):
         shares = [one_pool(load, idle).reused_share for idle in range(1, 80, 9)]

@@ -252,10 +252,10 @@ def _sized(running: RunningCluster, folder: Path, shape: FleetShape) -> list[str
 def _on_backends(series: timeline.Series) -> tuple[float, int]:
     """Return the connections of a backend: the mean once the pools are filled, and the most of any.
 
-    The kernel counts those of Dask too, which alone are there at first.
+    The kernel counts those of Dask too, as many on each machine, which alone are there at first.
     """
     moments = [each for each in series.moments if each.host.startswith("backend-")]
-    others = min(each.established or 0 for each in moments if each.t_s < 0.1)
+    others = min(each.established or 0 for each in series.moments if "-" in each.host)
     filled = [each.established or 0 for each in moments if each.t_s > POOL_IDLE_TIMEOUT_S + 1]
     most = max(each.established or 0 for each in moments)
     return statistics.fmean(filled) - others, most - others
