@@ -24,7 +24,7 @@ BALANCINGS: tuple[Balancing, ...] = ("round-robin", "random")
 
 _REACH = 8.0
 """Standard deviations of the requests in flight that are computed with: beyond lie one in 10^15."""
-_NEVER = 1e-10
+_NEVER = 1e-7
 """Of a share: what is rarer is not computed."""
 _MOST_LOAD = 2_000.0
 """Up to here each level is computed."""
@@ -99,7 +99,7 @@ def one_pool(load: float, idle: int) -> Reuse:
     total = sum(spent)
     mean = sum(level * time for level, time in zip(opens, spent, strict=True)) / total
     variance = sum((level - mean) ** 2 * time for level, time in zip(opens, spent, strict=True)) / total
-    return Reuse(min(1.0, sum(rates) / total / load), mean, variance)
+    return Reuse(max(0.0, min(1.0, sum(rates) / total / load)), mean, variance)
 
 
 def _scaled(load: float, idle: int) -> Reuse:
