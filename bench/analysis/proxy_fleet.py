@@ -1,7 +1,8 @@
 """What a fleet of proxies needs for its rate: the size of its pools, and which limit it meets first. Pure.
 
 Each figure is computed, from a rate, a latency and counts of hosts. Requests are taken to spread evenly over
-proxies, workers and backends, and to arrive independently of each other.
+proxies and backends, over the workers of a proxy as its client connections do, and to arrive independently of
+each other, or in a closed loop.
 """
 
 import math
@@ -10,9 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypedDict
 
-from bench.analysis import pool_reuse
+from bench.analysis import fleet_pools, pool_reuse
 from bench.analysis.ceiling import TIME_WAIT_S, Remedy, RemedyJson, remedies
-from bench.analysis.pool_reuse import Balancing
+from bench.analysis.fleet_pools import PoolRow, ProxyFleet
 
 _FURTHEST = 2**12
 """A limit is looked for between the rate over so much and the rate times so much."""
@@ -20,71 +21,11 @@ _STEPS = 9
 _SMALL = 0.5
 """Of the requests in flight: for a pool below it, requests in groups matter (as `tests/perf` measures)."""
 _USES = 5.0
-"""Uses of a connection within its idle time, on average, from which on it hardly ever ends: one in e^5."""
+"""Requests to a backend within the idle time, on average, from which on its connections outlive it."""
 
 
 HALF, END = "half of the ports", "all ports"
 """The two thresholds of a port range: connect() slows down at the first, and fails at the second."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProxyFleet:
-    """Proxies that share a load, each with workers that have a pool each, and the backends behind them."""
-
-    rate: float
-    """Requests per second, over all proxies."""
-    latency_s: float
-    """Mean time from the request that is sent upstream to the end of its response."""
-    proxies: int = 1
-    workers: int = 1
-    """Of one proxy."""
-    backends: int = 1
-    balancing: Balancing = "round-robin"
-    requests_per_connection: int | None = 1000
-    """After which the proxy closes a connection; None: no limit."""
-    idle_timeout_s: float = 60.0
-    """After which the proxy closes an idle connection."""
-    ports: int = 28_232
-    addresses: int = 1
-    """Source addresses of one proxy."""
-    clients: int | None = None
-    """Connections of clients, over all proxies; None: one for each request in flight."""
-    worker_connections: int = 512
-    """Connections that one worker may have, to both sides."""
-    open_files: int = 1024
-    """Of one worker."""
-    backend_connections: int | None = None
-    """Connections that one backend accepts; None: not known."""
-
-    @property
-    def pools(self) -> int:
-        """Return the number of pools: one for each worker of each proxy."""
-        return self.proxies * self.workers
-
-    @property
-    def tuples(self) -> int:
-        """Return what one proxy has for connections: ports times source addresses times backends."""
-        return self.ports * self.addresses * self.backends
-
-    def load(self, rate: float) -> float:
-        """Return the requests in flight of one worker at a rate over all proxies (Little's law)."""
-        return rate * self.latency_s / self.pools
-
-
-@dataclass(frozen=True, slots=True)
-class PoolRow:
-    """What one size of the pools does at the fleet's rate."""
-
-    keepalive: int
-    """Idle connections that one worker keeps, to all backends together."""
-    reused_share: float
-    requests_per_connection: float
-    opened_per_s: float
-    """New upstream connections per second of one proxy."""
-    time_wait: float
-    """Sockets in TIME_WAIT of one proxy, where it closes first and the ports suffice."""
-    backend_connections: float
-    """Connections on one backend at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +63,10 @@ class SizingJson(TypedDict):
     in_flight: FleetLoadJson
     target_share: float
     keepalive_needed: int
+    most_share: float
     chosen: PoolRow
+    unspread_share: float | None
+    even_share: float
     pools: tuple[PoolRow, ...]
     limits: tuple[Limit, ...]
     remedies: list[RemedyJson]
@@ -138,8 +82,14 @@ class Sizing:
     target: float
     """The part of the requests that is to be reused."""
     needed: int
-    """The smallest size that reaches it."""
+    """The smallest size that reaches it, or that is as good as any where none does."""
+    most: float
+    """The part of the requests that the largest pool reuses."""
     chosen: PoolRow
+    unspread: float | None
+    """What it reuses where one worker of each proxy has all clients; None where one has no such load."""
+    even: float
+    """What it reuses where each worker has as many clients as each other."""
     rows: tuple[PoolRow, ...]
     limits: tuple[Limit, ...]
     """Those that are met first, first."""
@@ -155,7 +105,10 @@ class Sizing:
             "in_flight": _in_flight(self.fleet),
             "target_share": self.target,
             "keepalive_needed": self.needed,
+            "most_share": self.most,
             "chosen": self.chosen,
+            "unspread_share": self.unspread,
+            "even_share": self.even,
             "pools": self.rows,
             "limits": self.limits,
             "remedies": [remedy.to_json() for remedy in self.remedies],
@@ -172,10 +125,9 @@ def _in_flight(fleet: ProxyFleet) -> FleetLoadJson:
 
 def size(fleet: ProxyFleet, target: float = 0.99, keepalive: int | None = None) -> Sizing:
     """Return what `fleet` needs for `target` reuse, and what it meets first with it, or with `keepalive`."""
-    load = fleet.load(fleet.rate)
-    needed = pool_reuse.size_for(target, load, fleet.backends, fleet.balancing)
+    needed, most = fleet_pools.smallest(fleet, target)
     keepalive = needed if keepalive is None else keepalive
-    chosen = _row(fleet, keepalive)
+    chosen = fleet_pools.pool_row(fleet, keepalive)
     limits = sorted(
         find_limits(fleet, keepalive), key=lambda limit: math.inf if limit.rate is None else limit.rate
     )
@@ -184,8 +136,11 @@ def size(fleet: ProxyFleet, target: float = 0.99, keepalive: int | None = None) 
         fleet,
         target,
         needed,
+        most,
         chosen,
-        tuple(_row(fleet, size) for size in _sizes(keepalive, needed)),
+        fleet_pools.unspread_share(fleet, keepalive),
+        fleet_pools.even_share(fleet, keepalive),
+        tuple(fleet_pools.pool_row(fleet, size) for size in _sizes(keepalive, needed)),
         tuple(limits),
         _remedies(fleet, chosen) if has_too_few_ports else (),
         tuple(_stops(fleet, keepalive, limits)),
@@ -204,21 +159,6 @@ def _sizes(keepalive: int, needed: int) -> list[int]:
     return sorted({0, keepalive, needed, *halves, 2 * around})
 
 
-def _row(fleet: ProxyFleet, keepalive: int) -> PoolRow:
-    load = fleet.load(fleet.rate)
-    reused = pool_reuse.reused_share(load, keepalive, fleet.backends, fleet.balancing)
-    carried = pool_reuse.requests_per_connection(1 - reused, fleet.requests_per_connection)
-    opened = fleet.rate / fleet.proxies / carried
-    behind = _on_backend(fleet, fleet.rate, keepalive)
-    return PoolRow(keepalive, reused, carried, opened, opened * TIME_WAIT_S, behind)
-
-
-def _on_backend(fleet: ProxyFleet, rate: float, keepalive: int) -> float:
-    """Return the most connections on one backend: those in flight, and its part of what all pools keep."""
-    in_flight = pool_reuse.in_flight(rate * fleet.latency_s / fleet.backends)
-    return in_flight + math.ceil(fleet.pools * keepalive / fleet.backends)
-
-
 # -- limits
 
 
@@ -228,13 +168,18 @@ _Used = Callable[[ProxyFleet, float, int], float]
 
 def find_limits(fleet: ProxyFleet, keepalive: int) -> Iterator[Limit]:
     """Yield what the fleet can run out of, with the rate from which on it does."""
-    opened_per_s = _opened_per_s(fleet, fleet.rate, keepalive)
+    opened_per_s = fleet_pools.opened_per_s(fleet, fleet.rate, keepalive)
     table: tuple[tuple[str, str, int | None, _Used], ...] = (
         (HALF, "connect() slows down", fleet.tuples // 2, _ports),
         (END, "connect() fails, EADDRNOTAVAIL", fleet.tuples, _ports),
         ("worker_connections", "clients are refused", fleet.worker_connections, _of_worker),
         ("open files of a worker", "accept(), socket(): EMFILE", fleet.open_files, _of_worker),
-        ("connections of a backend", "it refuses, or they wait", fleet.backend_connections, _on_backend),
+        (
+            "connections of a backend",
+            "it refuses, or they wait",
+            fleet.backend_connections,
+            fleet_pools.most_on_backend,
+        ),
     )
     for name, consequence, most, use in table:
         if most is None:
@@ -252,22 +197,16 @@ def _used_at(use: _Used, fleet: ProxyFleet, keepalive: int, rate: float) -> floa
 
 def _ports(fleet: ProxyFleet, rate: float, keepalive: int) -> float:
     """Return the ports of one proxy in use: in TIME_WAIT, in flight and idle."""
-    in_time_wait = _opened_per_s(fleet, rate, keepalive) * TIME_WAIT_S
+    in_time_wait = fleet_pools.opened_per_s(fleet, rate, keepalive) * TIME_WAIT_S
     return in_time_wait + fleet.workers * (fleet.load(rate) + keepalive)
 
 
 def _of_worker(fleet: ProxyFleet, rate: float, keepalive: int) -> float:
     """Return the connections of one worker at the most, to both sides."""
-    in_flight = pool_reuse.in_flight(fleet.load(rate))
-    clients = in_flight if fleet.clients is None else fleet.clients / fleet.pools
+    busiest = fleet.busiest_share
+    in_flight = pool_reuse.in_flight(fleet.pool_load(rate, busiest).load)
+    clients = in_flight if fleet.clients is None else fleet.clients / fleet.proxies * busiest
     return clients + in_flight + keepalive
-
-
-def _opened_per_s(fleet: ProxyFleet, rate: float, keepalive: int) -> float:
-    """Return the new connections per second of one proxy at a rate over all."""
-    reused = pool_reuse.rough_share(fleet.load(rate), keepalive, fleet.backends, fleet.balancing)
-    carried = pool_reuse.requests_per_connection(1 - reused, fleet.requests_per_connection)
-    return rate / fleet.proxies / carried
 
 
 def _rate_of(near: float, used: Callable[[float], float], most: float) -> float | None:
@@ -295,7 +234,13 @@ def _stops(fleet: ProxyFleet, keepalive: int, limits: list[Limit]) -> Iterator[s
             f"a worker sends {uses:.2g} requests to a backend within the idle timeout of"
             f" {fleet.idle_timeout_s:g} s: connections end for want of use, whatever the size of the pool"
         )
-    load = fleet.load(fleet.rate)
+    in_flight = fleet.rate * fleet.latency_s
+    if fleet.closed_loop and fleet.clients is not None and in_flight > fleet.clients:
+        yield (
+            f"{fleet.clients:,} clients in a closed loop have no {in_flight:,.3g} requests in flight: they"
+            f" reach {fleet.clients / fleet.latency_s:,.4g} requests per second"
+        )
+    load = fleet.pool_load(fleet.rate, fleet.busiest_share).load
     if 0 < keepalive < _SMALL * load:
         yield (
             f"a pool of {keepalive:,} is less than half of the {load:,.3g} requests in flight: what it reuses"

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from bench.analysis.accepting import ACCEPTING
 from bench.commands import printing
 from bench.commands.options import Amount, Count, Duration, Rate, command, json_option, option
 from bench.errors import PlanError
@@ -39,8 +40,14 @@ _OPTIONS = (
         "-c",
         "clients",
         type=Count(1),
-        shown_default="one for each request in flight",
+        shown_default="one for each request in flight, spread evenly over workers",
         help="Client connections, over all proxies.",
+    ),
+    option(
+        Heading.LOAD,
+        "--closed-loop",
+        is_flag=True,
+        help="Each client sends its next request after the response to its last; needs --connections.",
     ),
     option(
         Heading.PROXY,
@@ -50,6 +57,14 @@ _OPTIONS = (
         help="Proxies that share the load.",
     ),
     option(Heading.PROXY, "--workers", type=Count(1, 1024), default=1, help="Worker processes of one proxy."),
+    option(
+        Heading.PROXY,
+        "--accepting",
+        type=click.Choice(ACCEPTING),
+        default="turns",
+        help="How its workers share its clients: in turns of 16 (nginx since 1.21.6), at random (reuseport),"
+        " or the first has all (nginx 1.11.3 to 1.21.5).",
+    ),
     option(
         Heading.PROXY,
         "--keepalive",
@@ -151,10 +166,13 @@ def size_command(*, target: float, keepalive: int | None, as_json: bool, **given
     pool-idle=... --rate ...`. With --keepalive 0 the proxies open a connection for each request.
     """
     from bench.analysis import proxy_fleet as fleets
+    from bench.analysis.fleet_pools import ProxyFleet
     from bench.report import size as report
 
-    fleet = fleets.ProxyFleet(**given)
-    if (load := fleet.load(fleet.rate)) > _MOST_IN_FLIGHT:
+    if given["closed_loop"] and given["clients"] is None:
+        raise PlanError("--closed-loop: needs --connections, the clients that it is closed over")
+    fleet = ProxyFleet(**given)
+    if (load := fleet.pool_load(fleet.rate, fleet.busiest_share).load) > _MOST_IN_FLIGHT:
         raise PlanError(f"--rate {fleet.rate:,.6g} --latency {fleet.latency_s:g}s: {load:,.0f} {_PER_WORKER}")
     sizing = fleets.size(fleet, target, keepalive)
     if as_json:

@@ -5,19 +5,26 @@ from collections.abc import Iterator
 
 from bench import units
 from bench.analysis import pool_reuse
-from bench.analysis.proxy_fleet import Limit, PoolRow, Sizing
+from bench.analysis.fleet_pools import PoolRow, ProxyFleet
+from bench.analysis.proxy_fleet import Limit, Sizing
 from bench.report.html import Table
 from bench.report.text_table import format_number, format_table, format_warnings, wrap
 
 _COLUMNS = (
     "Requests each: what a connection carries. New/s and TIME_WAIT: connections of one proxy, which closes"
-    " first and has ports enough. On a backend: its connections at the most."
+    " first and has ports enough. On a backend: the connections to expect there, for 95 % of the time, and"
+    " the most to provide for."
 )
 _ASSUMED = (
-    "It holds where requests arrive independently of each other, spread evenly over proxies, workers and"
-    " backends, and the latency stays the same under load: below every rate of the second table, and below"
-    " that of the processors, which is not computed. Bursts need more."
+    "It holds where {arrive}, spread evenly over {spread}, and the latency stays the same under load: below"
+    " every rate of the second table, and below that of the processors, which is not computed. Bursts need"
+    " more."
 )
+_SPREAD = {
+    "turns": "in turns of 16, as nginx's do since 1.21.6",
+    "random": "at random, as with reuseport",
+    "first": "so that the first has all, as nginx's does from 1.11.3 to 1.21.5",
+}
 
 
 def format_sizing(sizing: Sizing) -> str:
@@ -27,7 +34,7 @@ def format_sizing(sizing: Sizing) -> str:
     if sizing.remedies:
         parts.append(format_table(_build_remedies(sizing), are_figures=False))
     warnings = [f"this prediction does not hold: {reason}" for reason in sizing.stops]
-    return "".join([*parts, wrap(_ASSUMED), "\n", format_warnings(warnings)])
+    return "".join([*parts, wrap(_format_assumed(sizing.fleet)), "\n", format_warnings(warnings)])
 
 
 def _sentences(sizing: Sizing) -> Iterator[str]:
@@ -41,15 +48,53 @@ def _sentences(sizing: Sizing) -> Iterator[str]:
     )
     yield (
         f"With keepalive {chosen.keepalive:,} in each worker {_format_share(chosen.reused_share)} of the"
-        f" requests reuse a connection; a connection carries {format_number(chosen.requests_per_connection)},"
-        f" and a backend has up to {chosen.backend_connections:,.0f} of them."
+        f" requests reuse a connection{_format_between(sizing)}; a connection carries"
+        f" {format_number(chosen.requests_per_connection)}."
     )
-    target = _format_share(sizing.target)
-    if chosen.keepalive == sizing.needed:
-        yield f"That is the smallest size for {target}."
-    else:
-        yield f"The smallest size for {target} is {sizing.needed:,}."
+    yield (
+        f"Expect {_format_expected(chosen)} connections on a backend, and provide for"
+        f" {chosen.backend_connections:,.0f}."
+    )
+    yield _format_needed(sizing)
     yield _format_first(sizing)
+
+
+def _format_between(sizing: Sizing) -> str:
+    """Return what the reuse lies between, since nobody knows how the workers of a proxy share its clients."""
+    here = _format_share(sizing.chosen.reused_share)
+    even, few = _format_share(sizing.even), here
+    if sizing.unspread is not None:
+        few = _format_share(sizing.unspread)
+    bounds = [f"{few} where one worker of each proxy has all clients"] if few != here else []
+    bounds += [f"{even} where all have as many"] if even != here else []
+    return f" ({', '.join(bounds)})" if bounds and sizing.fleet.workers > 1 else ""
+
+
+def _format_expected(row: PoolRow) -> str:
+    low, high = round(row.backend_connections_low), round(row.backend_connections_high)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _format_needed(sizing: Sizing) -> str:
+    target = _format_share(sizing.target)
+    if sizing.most < sizing.target:
+        return (
+            f"No size reaches {target}: connections end for age and use, so that"
+            f" {_format_share(sizing.most)} is the most, with {sizing.needed:,}."
+        )
+    if sizing.chosen.keepalive == sizing.needed:
+        return f"That is the smallest size for {target}."
+    return f"The smallest size for {target} is {sizing.needed:,}."
+
+
+def _format_assumed(fleet: ProxyFleet) -> str:
+    arrive = "requests arrive independently of each other"
+    if fleet.closed_loop:
+        arrive = "each client sends a request after each response"
+    spread = "proxies, workers and backends"
+    if fleet.workers > 1 and (fleet.clients is not None or fleet.accepting == "first"):
+        spread = f"proxies and backends, where workers accept clients {_SPREAD[fleet.accepting]}"
+    return _ASSUMED.format(arrive=arrive, spread=spread)
 
 
 def _format_first(sizing: Sizing) -> str:
@@ -63,7 +108,7 @@ def _format_first(sizing: Sizing) -> str:
 
 
 def _build_pools(sizing: Sizing) -> Table:
-    columns = ("keepalive", "reused", "requests each", "new/s", "TIME_WAIT", "on a backend")
+    columns = ("keepalive", "reused", "requests each", "new/s", "TIME_WAIT", "on a backend", "at most")
     return Table(columns, [_format_pool(row, sizing) for row in sizing.rows])
 
 
@@ -74,6 +119,7 @@ def _format_pool(row: PoolRow, sizing: Sizing) -> list[str]:
         format_number(row.requests_per_connection),
         format_number(row.opened_per_s, "1/s"),
         f"{row.time_wait:,.0f}",
+        _format_expected(row),
         f"{row.backend_connections:,.0f}",
     ]
 

@@ -38,6 +38,7 @@ ORDER = {
         "half-range-cliff",
         "loopback-hides-it",
         "keep-alive-two-meanings",
+        "what-a-pool-holds",
         "idle-timeout-race",
         "enforced-modes",
         "open-and-closed-loop",

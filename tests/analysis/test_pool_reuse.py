@@ -7,7 +7,7 @@ import random
 import pytest
 
 from bench.analysis import pool_reuse
-from bench.analysis.pool_reuse import one_pool, shared_pool
+from bench.analysis.pool_reuse import PoolLoad, one_pool, shared_pool
 
 
 def played(load: float, idle: int, requests: int = 60_000) -> float:
@@ -41,6 +41,12 @@ def test_a_pool_larger_than_what_is_ever_in_flight_opens_nothing() -> None:
     assert one_pool(8.0, 0).opened_share == 1
 
 
+@pytest.mark.parametrize("load", [0.5, 160.0, 1900.0])
+def test_a_pool_that_is_hardly_ever_full_has_a_figure_too(load: float) -> None:
+    enough = pool_reuse.in_flight(load, 1 - 1e-9) + 2
+    assert 0 <= one_pool(load, enough).opened_share < 1e-6
+
+
 def test_more_idle_connections_never_reuse_less() -> None:
     for load in (0.05, 5.0, 300.0):
         shares = [one_pool(load, idle).reused_share for idle in range(1, 80, 9)]
@@ -59,35 +65,43 @@ def test_a_large_load_is_computed_from_a_smaller_one(monkeypatch: pytest.MonkeyP
 
 
 def test_one_server_of_a_shared_pool_is_a_pool_of_its_own() -> None:
-    shares = shared_pool(8.0, 1)
+    shared = shared_pool(PoolLoad(8.0))
     for idle in (1, 2, 4, 8, 16):
-        assert shares[idle] == pytest.approx(one_pool(8.0, idle).reused_share, abs=0.01)
+        assert shared.reused_share(idle) == pytest.approx(one_pool(8.0, idle).reused_share, abs=0.01)
+        assert shared.held(idle).mean == pytest.approx(one_pool(8.0, idle).mean_open, rel=0.03)
+        assert shared.held(idle).variance == pytest.approx(one_pool(8.0, idle).open_variance, rel=0.15)
 
 
 def test_a_simulation_up_to_one_size_says_the_same_of_it() -> None:
-    every = shared_pool(3.0, 6, "random", 8_000)
+    pool = PoolLoad(3.0, 6, "random")
+    every = shared_pool(pool, 8_000)
     for idle in (2, 5, 9):
-        assert shared_pool(3.0, 6, "random", 8_000, idle)[-1] == every[idle]
+        assert shared_pool(pool, 8_000, idle).shares[-1] == every.shares[idle]
 
 
 @pytest.mark.parametrize(
     ("idle", "least", "most"), [(5, 0.0, 0.0), (30, 0.0, 0.01), (39, 0.1, 0.5), (40, 1.0, 1.0)]
 )
 def test_servers_in_turn_need_a_connection_each(idle: int, least: float, most: float) -> None:
-    assert least <= pool_reuse.reused_share(0.2, idle, 40) <= most
+    assert least <= PoolLoad(0.2, 40).reused_share(idle) <= most
 
 
 def test_servers_at_random_find_theirs_as_often_as_it_is_kept() -> None:
-    assert pool_reuse.reused_share(0.01, 10, 40, "random") == pytest.approx(10 / 40, abs=0.02)
+    assert PoolLoad(0.01, 40, "random").reused_share(10) == pytest.approx(10 / 40, abs=0.02)
 
 
-@pytest.mark.parametrize(("servers", "balancing"), [(1, "round-robin"), (6, "round-robin"), (6, "random")])
-def test_the_size_for_a_share_is_the_smallest_that_reaches_it(
-    servers: int, balancing: pool_reuse.Balancing
+@pytest.mark.parametrize(("servers", "balancing"), [(1, "round-robin"), (4, "round-robin"), (4, "random")])
+@pytest.mark.parametrize("clients", [4, 9])
+def test_a_pool_for_each_client_of_a_closed_loop_opens_nothing_more(
+    servers: int, balancing: pool_reuse.Balancing, clients: int
 ) -> None:
-    size = pool_reuse.size_for(0.95, 4.0, servers, balancing)
-    assert pool_reuse.reused_share(4.0, size, servers, balancing) >= 0.95
-    assert pool_reuse.reused_share(4.0, size - 1, servers, balancing) < 0.95
+    pool = PoolLoad(3.0, servers, balancing, clients)
+    assert pool.reused_share(clients * servers) > 0.999
+
+
+def test_clients_that_never_pause_hand_their_connection_on() -> None:
+    assert PoolLoad(64.0, clients=64).reused_share(1) == 1
+    assert one_pool(64.0, 1).reused_share < 0.6
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from bench.analysis import proxy_fleet as fleets
-from bench.analysis.proxy_fleet import END, HALF, Limit, ProxyFleet, Sizing
+from bench.analysis.fleet_pools import ProxyFleet
+from bench.analysis.proxy_fleet import END, HALF, Limit, Sizing
 
 ONE = ProxyFleet(rate=5000, latency_s=0.005)
 FORTY = ProxyFleet(rate=20_000, latency_s=0.008, proxies=12, workers=8, backends=40)
@@ -24,7 +25,7 @@ def test_what_is_in_flight_is_rate_times_latency() -> None:
 def test_each_worker_keeps_a_connection_to_each_backend() -> None:
     sizing = fleets.size(FORTY)
     assert (sizing.needed, sizing.chosen.keepalive, sizing.stops) == (40, 40, ())
-    assert sizing.chosen.requests_per_connection == pytest.approx(1000)
+    assert sizing.chosen.requests_per_connection == pytest.approx(1000, rel=0.001)
     assert sizing.chosen.backend_connections == 96 + 11
 
 
@@ -82,3 +83,33 @@ def test_the_answer_is_plain_values() -> None:
     assert values["in_flight"] == {"all": 25.0, "per_worker": 25.0, "per_worker_most": 42}
     assert values["holds"] is True
     assert {row["keepalive"] for row in values["pools"]} >= {0, values["keepalive_needed"]}
+
+
+def test_clients_of_a_closed_loop_reach_no_more_than_one_request_each() -> None:
+    fleet = replace(ONE, clients=10, closed_loop=True)
+    sizing = fleets.size(fleet)
+    assert "10 clients in a closed loop" in sizing.stops[0]
+    assert "they reach 2,000 requests per second" in sizing.stops[0]
+    assert all(each.rate is None for each in sizing.limits if each.name == "worker_connections")
+    assert fleets.size(replace(fleet, rate=1500)).stops == ()
+
+
+def test_where_no_size_reaches_the_reuse_the_smallest_that_is_as_good_is_named() -> None:
+    sizing = fleets.size(replace(ONE, requests_per_connection=20))
+    assert sizing.most == pytest.approx(0.95, abs=0.001)
+    assert sizing.chosen.reused_share == pytest.approx(sizing.most, abs=1e-4)
+
+
+def test_the_reuse_lies_between_that_of_one_worker_and_that_of_all() -> None:
+    sizing = fleets.size(replace(ONE, workers=2, clients=60), keepalive=10)
+    assert sizing.unspread is not None
+    assert sizing.unspread < sizing.chosen.reused_share < sizing.even
+
+
+def test_one_worker_that_has_all_clients_reuses_less() -> None:
+    sizing = fleets.size(replace(ONE, workers=4))
+    assert sizing.unspread is not None
+    assert sizing.unspread < sizing.chosen.reused_share
+    assert fleets.size(replace(ONE, workers=4, accepting="first")).unspread == pytest.approx(
+        fleets.size(replace(ONE, workers=4, accepting="first")).chosen.reused_share
+    )

@@ -24,8 +24,8 @@ from typing import Any
 
 from scipy.stats import bootstrap
 
-from bench.analysis.pool_reuse import in_flight, one_pool
-from bench.analysis.proxy_fleet import ProxyFleet, size
+from bench.analysis.fleet_pools import ProxyFleet, pool_row
+from bench.analysis.proxy_fleet import size
 from bench.runs import timeline
 from tests import bench_process
 from tests.cluster import clusters
@@ -149,59 +149,116 @@ def traffic(rounds: int) -> None:
     print(f"harness traffic: {interval(shares)} % of the data traffic")  # noqa: T201
 
 
-def _fullest_backend(trial: dict[str, Any]) -> int:
-    """Return the most connections that one backend had at a time."""
-    moments = timeline.read(Path(trial["directory"])).moments
-    return max(each.established or 0 for each in moments if each.host.startswith("backend-"))
+@dataclasses.dataclass(frozen=True)
+class FleetShape:
+    """A fleet of proxies with its load; the pool and the loop that it is tried with."""
+
+    proxies: int
+    workers: int
+    backends: int
+    rate: int | None
+    """None: a closed loop."""
+    connections: int
+    idle: int | None
+    """The size of the pools; None: the one that `bench size` names for 99 % of reuse."""
+
+    def fleet(self, rate: float, latency_s: float, clients: int | None = None) -> ProxyFleet:
+        """Return what `bench size` is told."""
+        return ProxyFleet(
+            rate=rate,
+            latency_s=latency_s,
+            proxies=self.proxies,
+            workers=self.workers,
+            backends=self.backends,
+            requests_per_connection=None,
+            idle_timeout_s=POOL_IDLE_TIMEOUT_S,
+            clients=clients,
+            closed_loop=self.rate is None,
+        )
+
+    def flags(self, idle: int) -> list[str]:
+        """Return the flags of `bench run`."""
+        load = ["--mode", "keepalive", "-c", str(self.connections), "--clients", "2"]
+        if self.rate is not None:
+            load += ["--rate", str(self.rate), "--arrivals", "poisson"]
+        # One load worker for each proxy: all have as many clients.
+        load += ["--load-workers", str(math.ceil(self.proxies / 2))]
+        proxies = ["--proxies", str(self.proxies), "--subject", "nginx", "--subject-workers"]
+        pool = ["--pool-idle", str(idle), "--pool-idle-timeout", str(POOL_IDLE_TIMEOUT_S)]
+        behind = ["--backends", str(self.backends), "--delay", f"exponential:{DELAY_MS}ms"]
+        times = ["--warmup", str(POOL_IDLE_TIMEOUT_S + 1), "-d", "20", "--trials", "1"]
+        return [*load, *proxies, str(self.workers), *pool, *behind, *times]
+
+
+DELAY_MS = 40
+POOL_IDLE_TIMEOUT_S = 5
+"""Shorter than a trial, so that it holds as many connections as in the long run."""
+SHAPES = (
+    FleetShape(4, 2, 4, 400, 128, None),
+    FleetShape(4, 2, 4, 400, 128, 4),
+    FleetShape(2, 3, 3, 300, 192, 8),
+    FleetShape(4, 2, 4, None, 64, 12),
+)
 
 
 def sizing(rounds: int) -> None:
-    """Hold `bench size` against a fleet of proxies: with a small pool, and with the one that it names."""
+    """Hold `bench size` against fleets of proxies, in turn."""
     with cluster("--local", "10") as (running, folder):
-        rows = [_sized(running, folder, idle) for _ in range(rounds) for idle in (4, None)]
-    columns = ("keepalive", "latency, ms", "reuse predicted", "measured", "apart")
-    print(table((*columns, "most per backend predicted", "measured"), rows))  # noqa: T201
+        rows = [_sized(running, folder, shape) for _ in range(rounds) for shape in SHAPES]
+    columns = ("proxies x workers x backends", "keepalive", "requests/s", "latency of clients, ms", "clients")
+    reuse = ("reuse predicted", "(clients not given)", "measured", "apart")
+    held = ("per backend predicted", "between", "at most", "measured", "apart", "most")
+    print(table((*columns, *reuse, *held), sorted(rows)))  # noqa: T201
 
 
-def _sized(running: RunningCluster, folder: Path, idle: int | None) -> list[str]:
-    """Return the row of one size of the pools; None: the size that is predicted to reach 99 % of reuse."""
-    rate = 400
-    fleet = ProxyFleet(
-        rate=rate, latency_s=0.041, proxies=4, workers=2, backends=4, requests_per_connection=None
-    )
-    pool = size(fleet, 0.99).needed if idle is None else idle
-    proxies = ("--proxies", "4", "--subject", "nginx", "--subject-workers", "2", "--backends", "4")
-    load = (
-        "--rate",
-        str(rate),
-        "--arrivals",
-        "poisson",
-        "-c",
-        "128",
-        "--clients",
-        "2",
-        "--load-workers",
-        "2",
-    )
-    rest = ("--delay", "exponential:40ms", "--pool-idle", str(pool), "--warmup", "1", "-d", "20")
-    (trial,) = run(running, folder, "--mode", "keepalive", "--trials", "1", *proxies, *load, *rest)
-    # Of an exponential distribution the mean is the median / ln 2.
-    latency_s = trial["service_ms"]["p50"] / 1000 / math.log(2)
-    said = size(dataclasses.replace(fleet, latency_s=latency_s), 0.99, pool)
+def _sized(running: RunningCluster, folder: Path, shape: FleetShape) -> list[str]:
+    """Return the row of one trial."""
+    told = shape.fleet(shape.rate or 1, 0.001 * DELAY_MS, shape.connections)
+    idle = size(told).needed if shape.idle is None else shape.idle
+    (trial,) = run(running, folder, *shape.flags(idle))
+    series = timeline.read(Path(trial["directory"]))
+    # In an open loop only so many of the clients connect as are needed at a time.
+    clients = sum(row["opened"] for row in trial["machines"] if row["role"] == "client")
+    # The time at the backend, as it is told: what clients measure has their own waits in it.
+    fleet = shape.fleet(trial["requests_per_s"], 0.001 * DELAY_MS, clients)
+    said = pool_row(fleet, idle)
+    evenly = pool_row(dataclasses.replace(fleet, clients=None, closed_loop=False), idle)
     requests, opened = trial["upstream"]["requests_total"], trial["upstream"]["connections_opened"]
-    per_worker = rate * latency_s / fleet.pools
-    # A trial begins with empty pools: each of their connections is opened once more than in the long run.
-    filled = fleet.pools * min(one_pool(per_worker, pool).mean_open, in_flight(per_worker))
-    predicted, measured = said.chosen.reused_share - filled / requests, 1 - opened / requests
+    # A trial begins with empty pools: what they hold is opened once more than in the long run.
+    filled = shape.backends * said.backend_connections_expected / requests
+    predicted, measured = said.reused_share - filled, 1 - opened / requests
+    mean, most = _on_backends(series)
+    times = "latency_ms" if shape.rate is None else "service_ms"
+    expected = said.backend_connections_expected
     return [
-        str(pool),
-        f"{1000 * latency_s:.1f}",
+        f"{shape.proxies} x {shape.workers} x {shape.backends}{', closed loop' * (shape.rate is None)}",
+        f"{idle}",
+        f"{trial['requests_per_s']:.0f}",
+        f"{trial[times]['p50'] / math.log(2):.1f}",
+        f"{clients}",
         f"{predicted:.4f}",
+        f"{evenly.reused_share - filled:.4f}",
         f"{measured:.4f}",
-        f"{100 * abs(measured - predicted) / predicted:.1f} %",
-        f"{said.chosen.backend_connections:.1f}",
-        f"{_fullest_backend(trial)}",
+        f"{100 * abs(measured / predicted - 1):.1f} %",
+        f"{expected:.1f}",
+        f"{said.backend_connections_low:.0f} to {said.backend_connections_high:.0f}",
+        f"{said.backend_connections:.0f}",
+        f"{mean:.1f}",
+        f"{100 * abs(mean / expected - 1):.1f} %",
+        f"{most}",
     ]
+
+
+def _on_backends(series: timeline.Series) -> tuple[float, int]:
+    """Return the connections of a backend: the mean once the pools are filled, and the most of any.
+
+    The kernel counts those of Dask too, as many on each machine, which alone are there at first.
+    """
+    moments = [each for each in series.moments if each.host.startswith("backend-")]
+    others = min(each.established or 0 for each in series.moments if "-" in each.host)
+    filled = [each.established or 0 for each in moments if each.t_s > POOL_IDLE_TIMEOUT_S + 1]
+    most = max(each.established or 0 for each in moments)
+    return statistics.fmean(filled) - others, most - others
 
 
 PARTS: dict[str, Callable[[int], None]] = {"hosts": hosts, "start": start, "traffic": traffic, "size": sizing}

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.ceiling import ceiling
+from bench.analysis.fleet_pools import ProxyFleet
 from bench.analysis.pool_reuse import in_flight, one_pool
-from bench.analysis.proxy_fleet import ProxyFleet, size
+from bench.analysis.proxy_fleet import size
 from bench.runs import read, timeline
 from bench.runs.record import RunRecord
 from bench.runs.sweep_trial import SweepTrial
