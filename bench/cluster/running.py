@@ -6,7 +6,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from bench.cluster import lost_part, merge, worker
+from bench.cluster import lost_part, merge, shared_window, worker
 from bench.cluster.clock import ClockOffset
 from bench.cluster.connection import DaskCluster, WorkerLost
 from bench.cluster.lease import Lease
@@ -155,7 +155,7 @@ class RunningParts:
                 )
             )
         if limits_ns:
-            parts = lost_part.end_window(parts, min(limits_ns))
+            parts = shared_window.end_window(parts, min(limits_ns))
         return Gathered(parts, {place.name: lost[key] for key, place in self._places.items() if key in lost})
 
     def _clock(self, place: RolePlace) -> ClockOffset:

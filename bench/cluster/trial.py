@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.cluster import clock, lost_part, merge, worker
+from bench.cluster import clock, lost_part, merge, shared_window, worker
 from bench.cluster.clock import ClockDrift, ClockOffset
 from bench.cluster.connection import DaskCluster, WorkerLost
 from bench.cluster.lease import Lease
@@ -23,6 +23,7 @@ from bench.experiment.run_summary import RunFacts
 from bench.experiment.summary import Outcome, TrialCutShort
 from bench.experiment.testbed import TrialRequest
 from bench.experiment.trial_result import TrialTimes
+from bench.load.generator import merge_totals
 from bench.load.job import LoadJob, split
 from bench.plan.run_plan import Mode, Plan
 from bench.progress import Progress
@@ -102,8 +103,10 @@ def perform_trial(
     progress.phase("done")
     if not lost_part.has_seconds(gathered.parts):
         raise LabError(_sentence(machines, gathered.lost))
-    outcome = run_summary.outcome(_facts(plan, number, mode, gathered.parts))
-    rows = tuple(merge.machine_trial(part) for part in gathered.parts)
+    parts = shared_window.share_window(gathered.parts)
+    facts = _facts(plan, number, mode, parts)
+    outcome = run_summary.outcome(facts)
+    rows = tuple(merge.machine_trial(part, facts.totals) for part in parts)
     load_s = outcome.trial.warmup_s + outcome.trial.duration_s
     done = replace(
         outcome.trial,
@@ -295,8 +298,7 @@ def _certificates(plan: Plan, machines: Machines) -> dict[str, Certificate]:
 
 def _facts(plan: Plan, number: int, mode: Mode, parts: Sequence[MachinePart]) -> RunFacts:
     clients = [part.result for part in parts if part.role == "client"]
-    clients_of = [(part.totals, part.seconds) for part in clients if part.totals is not None]
-    totals, seconds = merge.common_window(clients_of)
+    totals = merge_totals([part.totals for part in clients if part.totals is not None])
     served = [part.result.counts.served for part in parts if part.result.counts.served is not None]
     subjects = [part.result.counts.subject for part in parts if part.result.counts.subject is not None]
     counted = merge.sum_subjects(subjects)
@@ -309,9 +311,9 @@ def _facts(plan: Plan, number: int, mode: Mode, parts: Sequence[MachinePart]) ->
         mode,
         lab="cluster",
         version=", ".join(sorted(versions)) or "-",
-        result=merge.merge_results(parts, ()),
+        result=merge.merge_results(parts, (), totals),
         totals=totals,
-        seconds=merge.merge_machine_seconds(seconds),
+        seconds=merge.merge_machine_seconds(part.seconds for part in clients),
         port_range=min((high - low + 1 for low, high in ranges), default=0),
         accepted=sum(each["accepted"] for each in served),
         requests=sum(each["requests"] for each in served),

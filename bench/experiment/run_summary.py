@@ -259,24 +259,34 @@ def opener(plan: Plan) -> str:
 
 def _cpu_before_cliff(facts: RunFacts, rows: Sequence[Moment], ports: Ports) -> dict[str, float | None]:
     end_s = facts.end_s if ports.half_range_passed_s is None else ports.half_range_passed_s
-    return _cpu_us_per_request(rows, facts.start_s if end_s > facts.start_s + TICK_S else 0.0, end_s)
+    return _cpu_us_per_request(facts, rows, facts.start_s if end_s > facts.start_s + TICK_S else 0.0, end_s)
 
 
-def _cpu_us_per_request(rows: Sequence[Moment], start_s: float, end_s: float) -> dict[str, float | None]:
-    """Return each role's CPU between two rows over the correct responses between them.
-
-    Both are read at the same ticks, the whole tenths that lie between `start_s` and `end_s`.
-    """
-    served = sum(
-        row.requests or 0
-        for row in rows
-        if row.host == "client" and start_s + TICK_S / 2 < row.t_s < end_s + TICK_S / 2
-    )
+def _cpu_us_per_request(
+    facts: RunFacts, rows: Sequence[Moment], start_s: float, end_s: float
+) -> dict[str, float | None]:
+    """Return each role's CPU over the correct responses, both between the ticks nearest to two moments."""
+    ticks = [(row.t_s, row.requests) for row in rows if row.host == "client" and row.requests is not None]
+    edges_s = [0.0, *(at_s for at_s, _ in ticks)]
+    first_s, last_s = (min(edges_s, key=lambda at_s: abs(at_s - edge_s)) for edge_s in (start_s, end_s))
+    served = sum(requests for at_s, requests in ticks if first_s < at_s <= last_s)
     shares: dict[str, float | None] = {}
-    for host in sorted({row.host for row in rows}):
-        used_s = spent_s([row for row in rows if row.host == host], start_s, end_s)
+    for host in sorted({row.host for row in rows} & set(ROLES)):
+        used_s = spent_s(_cpu_s(facts, rows, host), first_s, last_s)
         shares[host] = None if used_s is None or not served else used_s / served * 1e6
     return shares
+
+
+def _cpu_s(facts: RunFacts, rows: Sequence[Moment], host: str) -> list[tuple[float, float]]:
+    """Return the CPU seconds of a role up to each moment that was read: ticks, and the window's edges."""
+    timed = [(row.t_s, row.cpu_s) for row in rows if row.host == host and row.cpu_s is not None]
+    if not timed:
+        return []
+    edges = (facts.result.first, facts.result.last)
+    start_ns = facts.totals.first_connect_ns
+    return timed + [
+        ((edge.moment_ns - start_ns) / 1e9, edge.cpu_s[host]) for edge in edges if host in edge.cpu_s
+    ]
 
 
 def _warnings(

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 from bench.analysis.validity import OtherShares
 from bench.errors import BenchError
 from bench.experiment.trial_result import TrialResult
@@ -79,11 +81,14 @@ def tenths(trial: int, mode: str, second: Second, start_ns: int) -> Iterator[Mom
         yield Moment(trial, mode, "client", at_s, requests=requests, errors=errors)
 
 
-def spent_s(rows: Sequence[Moment], start_s: float, end_s: float) -> float | None:
-    """Return the CPU seconds between the rows nearest to two moments; None where there are none."""
-    timed = [(row.t_s, row.cpu_s) for row in rows if row.cpu_s is not None]
-    if len(timed) < 2:
+def spent_s(known: Iterable[tuple[float, float]], start_s: float, end_s: float) -> float | None:
+    """Return the CPU seconds between two moments, on straight lines between what is `known` by moment.
+
+    None where that is less than two moments. A tick that came too late, and is left out, costs nothing of it.
+    """
+    points = sorted(known)
+    if len(points) < 2:
         return None
-    first = min(timed, key=lambda at: abs(at[0] - start_s))
-    last = min(timed, key=lambda at: abs(at[0] - end_s))
-    return last[1] - first[1]
+    moments_s, used_s = zip(*points, strict=True)
+    first, last = np.interp((start_s, end_s), moments_s, used_s)
+    return float(last - first)
