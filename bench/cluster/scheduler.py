@@ -10,8 +10,8 @@ import distributed
 HEARTBEAT_S = 10.0
 """Between two heartbeats of a worker; Dask itself has some workers send one twice a second.
 
-No loss is found by them: a run renews its lease (lease.py), and TCP notices a machine without a network. Their
-metrics would be most of what a cluster says while it idles.
+No loss is found by them: a run renews its lease (lease.py), and TCP notices a machine without a network.
+Their metrics would be most of what a cluster says while it idles.
 """
 
 

@@ -58,6 +58,12 @@ class Machines:
         """Return the places of a role."""
         return [place for place in self.places if place.role == role]
 
+    @property
+    def lost(self) -> dict[str, str]:
+        """Return those of the places that are lost, by name, each with the reason."""
+        lost = self.lease.lost
+        return {place.name: lost[place.key] for place in self.places if place.key in lost}
+
     def measure_clocks(self) -> dict[str, ClockOffset]:
         """Return the clock of each worker, by its address; LabError where one is too uncertain."""
         addresses = sorted({place.worker.address for place in self.places})
@@ -206,7 +212,7 @@ class _ClusterTrial:
 
     def close(self) -> None:
         """End every role of the trial; where a machine is lost, the end of the run ends them at once."""
-        if not self._machines.lease.lost:
+        if not self._machines.lost:
             wait([self._begin(place, "close") for place in self._machines.places], _CLOSE_TIMEOUT_S)
 
     def _start_backends(self, shown: Mapping[str, Certificate]) -> list[str]:
@@ -274,9 +280,8 @@ class _ClusterTrial:
             done, pending = wait(pending, POLL_S, FIRST_EXCEPTION)
             for future in done:
                 future.result()
-            lost = self._machines.lease.lost
-            if named := {place.name: lost[place.key] for place in self._machines.places if place.key in lost}:
-                raise LabError(_sentence(self._machines, named))
+            if lost := self._machines.lost:
+                raise LabError(_sentence(self._machines, lost))
         return [future.result() for future in futures]
 
 

@@ -11,7 +11,7 @@ import click
 
 from bench.commands import print_run, printing
 from bench.commands.answering import Answers, worse
-from bench.commands.lab_choice import choose_lab
+from bench.commands.lab_choice import choose_stage
 from bench.commands.options import (
     FilePath,
     command,
@@ -62,15 +62,15 @@ def ab_command(
     if rules["until"] is not None and given["trials"] is None:
         given["trials"] = MOST_BLOCKS
     planned = _sides(sides, given)
-    lab_name = choose_lab([side.plan for side in planned])
+    open_stage = choose_stage([side.plan for side in planned])
     from bench.analysis import claims
     from bench.experiment import ab
     from bench.report import comparison as report
     from bench.report.live import show_live
 
     stop = stopping(**rules, cases=len(planned))
-    with show_live(sys.stderr, silent=quiet or as_json) as shown:
-        runs = ab.perform(planned, lab_name, output, shown, stop)
+    with show_live(sys.stderr, silent=quiet or as_json) as shown, open_stage(shown) as stage:
+        runs = ab.perform(planned, stage, output, shown, stop)
     answers = Answers(runs, stop)
     directories = [run.directory for run in runs if run.directory is not None]
     saved, unsaved = None, None
