@@ -7,10 +7,11 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.cluster import clock, lost_part, merge, shared_window, worker
+from bench.cluster import clock, left_over, lost_part, merge, shared_window, worker
 from bench.cluster.clock import ClockDrift, ClockOffset
 from bench.cluster.connection import DaskCluster, WorkerLost
 from bench.cluster.lease import Lease
+from bench.cluster.left_over import LeftOver
 from bench.cluster.merge import MachinePart
 from bench.cluster.part import PartRequest
 from bench.cluster.placement import RolePlace
@@ -110,7 +111,7 @@ def perform_trial(
     if not lost_part.has_seconds(gathered.parts):
         raise LabError(_sentence(machines, gathered.lost))
     parts = shared_window.share_window(gathered.parts)
-    facts = _facts(plan, number, mode, parts)
+    facts = _facts(plan, number, mode, parts, trial.notes)
     outcome = run_summary.outcome(facts)
     rows = tuple(merge.machine_trial(part, facts.totals) for part in parts)
     load_s = outcome.trial.warmup_s + outcome.trial.duration_s
@@ -159,6 +160,8 @@ class _ClusterTrial:
         self._clocks: dict[str, ClockOffset] = {}
         self.is_measured = False
         """Whether the load is over."""
+        self.notes: list[str] = []
+        """What has to be said of the trial."""
 
     def open(self) -> None:
         """Start backends, proxies and load workers, in this order; each kind on all its machines at once."""
@@ -171,6 +174,7 @@ class _ClusterTrial:
         shown = _certificates(self._plan, self._machines)
         upstreams = self._start_backends(shown)
         fronts = self._find_proxies(upstreams, shown) or upstreams
+        self._wait_for_ports(upstreams)
         authority = shown.get("proxy", shown.get("backend"))
         job = load_job(self._plan, self._mode, fronts[0], None if authority is None else authority.authority)
         self._start_clients(job, fronts)
@@ -237,6 +241,18 @@ class _ClusterTrial:
         self._each(self._machines.of("proxy"), "watch_proxy", lambda _: [address, upstreams])
         return [address]
 
+    def _wait_for_ports(self, upstreams: list[str]) -> None:
+        """Wait until trials before have left the ports towards the backends, where these have fixed ones."""
+        openers = self._machines.of(run_summary.opener(self._plan))
+        if self._plan.cluster.backend_port is None or not openers:
+            return
+
+        def look() -> dict[str, LeftOver]:
+            found = self._each(openers, "find_left_over", lambda _: [upstreams])
+            return {place.name: each for place, each in zip(openers, found, strict=True)}
+
+        self.notes += left_over.wait_until_few(look, self._progress.note)
+
     def _start_clients(self, job: LoadJob, fronts: Sequence[str]) -> None:
         clients, workers = self._machines.of("client"), self._plan.load.workers
         jobs = [
@@ -301,7 +317,9 @@ def _certificates(plan: Plan, machines: Machines) -> dict[str, Certificate]:
     return shown
 
 
-def _facts(plan: Plan, number: int, mode: Mode, parts: Sequence[MachinePart]) -> RunFacts:
+def _facts(
+    plan: Plan, number: int, mode: Mode, parts: Sequence[MachinePart], notes: Sequence[str]
+) -> RunFacts:
     clients = [part.result for part in parts if part.role == "client"]
     totals = merge_totals([part.totals for part in clients if part.totals is not None])
     served = [part.result.counts.served for part in parts if part.result.counts.served is not None]
@@ -316,7 +334,7 @@ def _facts(plan: Plan, number: int, mode: Mode, parts: Sequence[MachinePart]) ->
         mode,
         lab="cluster",
         version=", ".join(sorted(versions)) or "-",
-        result=merge.merge_results(parts, (), totals),
+        result=merge.merge_results(parts, notes, totals),
         totals=totals,
         seconds=merge.merge_machine_seconds(part.seconds for part in clients),
         port_range=min((high - low + 1 for low, high in ranges), default=0),

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+_AGAIN_S = 0.01
+"""A destructor is over by then, or it is the next one to be interrupted."""
+
 
 @contextmanager
 def ended_at_once() -> Iterator[None]:
@@ -30,8 +33,12 @@ def _end(number: int, frame: object) -> NoReturn:
 
 
 def deliver_again(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Deliver Ctrl-C again where Python could not raise it (`sys.unraisablehook`): it would be lost."""
+    """Deliver Ctrl-C a moment later where Python could not raise it (`sys.unraisablehook`): in a destructor.
+
+    It would be printed there, and be lost.
+    """
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
     else:
         sys.__unraisablehook__(unraisable)
