@@ -247,14 +247,15 @@ def _between(before: HostSample, after: HostSample, moment_ns: int) -> HostSampl
 def _by_tick(role: str, machines: Sequence[_MachineSamples]) -> list[HostSample]:
     """Return one sample for each tick at which a machine has one, of all machines at one moment."""
     ticks = sorted({tick for machine in machines for tick in machine.in_tick})
-    return [_sum_tick(role, machines, tick) for tick in ticks]
+    sums = (_sum_tick(role, machines, tick) for tick in ticks)
+    return [each for each in sums if each is not None]
 
 
-def _sum_tick(role: str, machines: Sequence[_MachineSamples], tick: int) -> HostSample:
-    """Return the sums over the machines, and the ports of the fullest.
+def _sum_tick(role: str, machines: Sequence[_MachineSamples], tick: int) -> HostSample | None:
+    """Return the sums over the machines, and the ports of the fullest; None where neither is known.
 
-    Where one of them has not begun yet, or is over, the sums are not known; nor are the ports where one of
-    them shows none in the whole trial.
+    The sums are not where one of them has not begun yet, or is over; the ports are not where one of them
+    shows none in the whole trial.
     """
     moment_ns = max(each.t_ns for machine in machines for each in machine.in_tick.get(tick, ()))
     ports = [machine.ports_used(moment_ns, tick) for machine in machines]
@@ -263,7 +264,7 @@ def _sum_tick(role: str, machines: Sequence[_MachineSamples], tick: int) -> Host
     states = [machine.at(moment_ns, tick) for machine in machines]
     known = [state for state in states if state is not None]
     if len(known) < len(states):
-        return HostSample(moment_ns, role, ports_used=fullest)
+        return None if fullest is None else HostSample(moment_ns, role, ports_used=fullest)
     columns = {name: [getattr(each, name) for each in known] for name in _SUMMED}
     sums = {name: None if None in column else sum(column) for name, column in columns.items()}
     return HostSample(moment_ns, role, **{**sums, "ports_used": fullest})
