@@ -226,7 +226,7 @@ class _MachineSamples:
 
     def ports_used(self, moment_ns: int, tick: int) -> int | None:
         """Return the most ports in use that were seen in a tick, or else what is known of the moment."""
-        seen = self.in_tick.get(tick) or [self.at(moment_ns, tick)]
+        seen: Sequence[HostSample | None] = self.in_tick.get(tick) or [self.at(moment_ns, tick)]
         return max((each.ports_used for each in seen if each and each.ports_used is not None), default=None)
 
 
@@ -266,7 +266,7 @@ def _sum_tick(role: str, machines: Sequence[_MachineSamples], tick: int) -> Host
     if len(known) < len(states):
         return None if fullest is None else HostSample(moment_ns, role, ports_used=fullest)
     columns = {name: [getattr(each, name) for each in known] for name in _SUMMED}
-    sums = {name: None if None in column else sum(column) for name, column in columns.items()}
+    sums: dict[str, Any] = {name: None if None in column else sum(column) for name, column in columns.items()}
     return HostSample(moment_ns, role, **{**sums, "ports_used": fullest})
 
 

@@ -19,6 +19,9 @@ class Scheduler(distributed.Scheduler):
     """A scheduler whose workers send few heartbeats. Its states are those of Dask."""
 
     def heartbeat_worker(self, **told: Any) -> dict[str, Any]:
-        """Take the heartbeat of a worker, and return when the next one is due."""
+        """Take the heartbeat of a worker, and return when the next one is due.
+
+        It is what Dask's own configuration does not name.
+        """
         answer: dict[str, Any] = super().heartbeat_worker(**told)
         return answer | {"heartbeat-interval": HEARTBEAT_S}

@@ -71,17 +71,22 @@ def observed(trial: int, mode: str, sample: HostSample, start_ns: int) -> Moment
     return Moment(trial, mode, t_s=at_s, **values)
 
 
+def ticks(second: Second) -> Iterator[tuple[int, int]]:
+    """Yield the end of each whole tenth of a second, and of what is left, with its correct responses."""
+    for index, requests in enumerate(second.ticks):
+        yield min(second.start_ns + (index + 1) * _TICK_NS, second.end_ns), requests
+
+
 def tenths(trial: int, mode: str, second: Second, start_ns: int) -> Iterator[Moment]:
     """Yield the correct responses of each whole tenth; the errors of a second stand with its last."""
-    for index, requests in enumerate(second.ticks):
-        end_ns = min(second.start_ns + (index + 1) * _TICK_NS, second.end_ns)
+    for index, (end_ns, requests) in enumerate(ticks(second)):
         is_last = index == len(second.ticks) - 1
         errors = sum(second.errors.values()) if is_last else 0
         at_s = round((end_ns - start_ns) / 1e9, 4)
         yield Moment(trial, mode, "client", at_s, requests=requests, errors=errors)
 
 
-def spent_s(known: Iterable[tuple[float, float]], start_s: float, end_s: float) -> float | None:
+def spent_s(known: Iterable[tuple[int, float]], start_ns: int, end_ns: int) -> float | None:
     """Return the CPU seconds between two moments, on straight lines between what is `known` by moment.
 
     None where that is less than two moments. A tick that came too late, and is left out, costs nothing of it.
@@ -89,6 +94,6 @@ def spent_s(known: Iterable[tuple[float, float]], start_s: float, end_s: float) 
     points = sorted(known)
     if len(points) < 2:
         return None
-    moments_s, used_s = zip(*points, strict=True)
-    first, last = np.interp((start_s, end_s), moments_s, used_s)
+    moments_ns, used_s = zip(*points, strict=True)
+    first, last = np.interp((start_ns, end_ns), moments_ns, used_s)
     return float(last - first)

@@ -25,7 +25,7 @@ WINDOW_TICKS = 7
 """A short window: what happens at its edges weighs much."""
 LATE_NS = 40_000_000
 """How late a tick may come, and not be left out."""
-PLAN = run_plan.build({"lab": "cluster", "cluster": {"scheduler": "tcp://127.0.0.1:8786", "proxies": 2}})
+PLAN = run_plan.build({"lab": "cluster", "cluster": {"scheduler": "tcp://127.0.0.1:8786"}})
 
 ticks = st.lists(
     st.one_of(st.none(), st.tuples(st.integers(0, LATE_NS), st.floats(0, 0.2), st.integers(0, 30_000))),
@@ -74,8 +74,9 @@ def trial(parts: list[MachinePart], requests: int) -> tuple[Trial, Totals]:
     """Return the trial of these parts and one client, and its load."""
     told, seconds = load(requests)
     done = merge_totals([told])
+    merged = merge.merge_results([*parts, machine("client-1", requests=1)], (), done)
     facts = RunFacts(
-        PLAN, 1, Mode.KEEPALIVE, "cluster", "1", merge.merge_results(parts, (), done), done,
+        PLAN, 1, Mode.KEEPALIVE, "cluster", "1", merged, done,
         merge.merge_machine_seconds([seconds]), port_range=28_232, accepted=1, requests=1, lost=0,
         counted=SubjectCounts(),
     )  # fmt: skip
@@ -95,7 +96,7 @@ def test_the_cpu_of_a_role_is_the_sum_of_that_of_its_machines(
     done, shared = trial(parts, requests)
     used_s = sum(merge.machine_trial(part, shared).cpu_s or 0.0 for part in parts)
     assert done.cpu_us_per_request["proxy"] == pytest.approx(used_s / done.requests * 1e6, abs=1e-3)
-    assert set(done.cpu_us_per_request) == {"proxy"}
+    assert set(done.cpu_us_per_request) == {"client", "proxy"}
 
 
 @given(fleets)
