@@ -2,7 +2,7 @@
 
 import queue
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,6 +29,8 @@ class ClusterStage:
     """All of them."""
     _progress: Progress
     _warned: set[str] = field(default_factory=set)
+    _reached: set[Hashable] = field(default_factory=set)
+    """Which places have been seen to reach each other, with the ports that they listen at."""
 
     @property
     def machines(self) -> Sequence[MachineRecord]:
@@ -37,10 +39,16 @@ class ClusterStage:
 
     def check(self, plan: Plan) -> None:
         """Raise BenchError where a machine cannot take its role, or reach the next one; say what differs."""
-        for line in preparation.prepare(self._machines.cluster, plan, self._held.of(plan)):
+        cluster, places = self._machines.cluster, self._held.of(plan)
+        for line in preparation.prepare(cluster, plan, places):
             if line not in self._warned:
                 self._warned.add(line)
                 self._progress.note(f"warning: {line}")
+        ports = (plan.cluster.proxy_port, plan.cluster.backend_port)
+        reached = (tuple(place.key for place in places), plan.subject.target, ports)
+        if reached not in self._reached:
+            preparation.check_paths(cluster, plan, places)
+            self._reached.add(reached)
 
     def probe(self, plan: Plan) -> TargetRecord | None:
         """Return what answers at the target of a plan, as the first client sees it."""

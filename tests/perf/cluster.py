@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def traffic(rounds: int) -> None:
             found = _bytes_of(running, lambda: time.sleep(_IDLE_S))
             idle.append(found["control"] / (time.monotonic() - began_s) / 1000)
             for name, load in loads.items():
-                found = _bytes_of(running, lambda load=load: run(running, folder, *flags, *load))  # type: ignore[misc]
+                found = _bytes_of(running, partial(run, running, folder, *flags, *load))
                 shares[name].append(100 * found["control"] / found["data"])
     for name, each in shares.items():
         print(f"harness traffic, {name}: {interval(each)} % of the data traffic")  # noqa: T201
