@@ -97,7 +97,6 @@ MISUSE = [
     ("run --lab cluster --scheduler nowhere.json", "there is no cluster file"),
     ("ab mode=short mode=keepalive --lab cluster --scheduler nowhere.json", "there is no cluster file"),
     ("ab scheduler=a.json scheduler=b.json --lab cluster", "values of cluster.scheduler (a.json, b.json)"),
-    ("ab lab=cluster mode=short --scheduler x", "the plans name different labs"),
     ("sweep --vary clients=1,2 --lab cluster --scheduler nowhere.json", "there is no cluster file"),
     (
         "search --require latency_ms.p99<20 --lab cluster --scheduler nowhere.json",
