@@ -6,12 +6,11 @@ A part that does not come back has a result all the same, made of its reports.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from bench.cluster.merge import MachinePart
 from bench.cluster.part import PartResult
 from bench.cluster.reporter import PartCounts, PartReport
 from bench.cluster.shared_window import totals_of
+from bench.experiment import summary
 from bench.experiment.trial_result import MeterReading, SaturationReading, TrialResult, TrialTimes
 from bench.load.counters import ERROR_KINDS
 from bench.load.generator import Second, Totals
@@ -75,8 +74,8 @@ def mark(trial: Trial, lost: Mapping[str, str]) -> Trial:
 
 
 def _reading(role: str, samples: Sequence[HostSample], moment_ns: int) -> MeterReading:
-    moments_ns, used_s = [each.t_ns for each in samples], [each.cpu_s for each in samples]
-    cpu_s = float(np.interp(moment_ns, moments_ns, used_s)) if samples else 0.0
+    known = [(each.t_ns, each.cpu_s) for each in samples]
+    cpu_s = summary.used_at(known, moment_ns) if known else 0.0
     return MeterReading(moment_ns, SaturationReading(moment_ns, (), None), {role: cpu_s}, None, None)
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from bench.cluster.clock import ClockOffset
 from bench.cluster.part import PartResult
 from bench.experiment import summary
@@ -122,8 +120,7 @@ def _cpu_s_at(part: MachinePart, moment_ns: int) -> float:
     result = part.result.result
     known = [(each.t_ns, each.cpu_s) for each in result.samples]
     known += [(edge.moment_ns, edge.cpu_s.get(part.role, 0.0)) for edge in (result.first, result.last)]
-    moments_ns, used_s = zip(*sorted(known), strict=True)
-    return float(np.interp(moment_ns, moments_ns, used_s))
+    return summary.used_at(sorted(known), moment_ns)
 
 
 def _client_readings(

@@ -5,7 +5,7 @@ import string
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -27,10 +27,8 @@ from bench.commands.run_output import build_output
 from bench.commands.stopping_options import MOST_BLOCKS, stopping, stopping_options, taken
 from bench.errors import PlanError
 from bench.plan import run_plan, toml
+from bench.plan.ab_sides import AbSide, agreed_trials
 from bench.plan.flags import FLAGS, Heading, Kind
-
-if TYPE_CHECKING:
-    from bench.experiment.ab import AbSide
 
 _NEXT_SETTING = re.compile(r",(?=[a-z][a-z-]*=)")
 
@@ -97,10 +95,8 @@ def ab_command(
     print_run.end(runs, unsaved, worse(claims.exit_code(runs), answers.exit_code))
 
 
-def _sides(specs: Sequence[str], given: dict[str, Any]) -> "list[AbSide]":
+def _sides(specs: Sequence[str], given: dict[str, Any]) -> list[AbSide]:
     """Return the plans that the sides mean, with the flags that all share below or above their values."""
-    from bench.experiment.ab import AbSide, agreed_trials
-
     if len(specs) < 2:
         raise PlanError(f"{specs[0]}: one side only; name a second one to compare it with")
     if len(specs) > len(string.ascii_lowercase):

@@ -2,37 +2,19 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench.errors import PlanError
 from bench.experiment import recorder
 from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.stage import Stage
 from bench.experiment.stopping import Stopping, groups_of
 from bench.machine import describe
-from bench.plan.run_plan import Plan
+from bench.plan.ab_sides import AbSide, agreed_trials
 from bench.progress import Progress
 from bench.runs import storage
 from bench.runs.record import Run
-
-
-@dataclass(frozen=True, slots=True)
-class AbSide:
-    """One plan, and the label of its run."""
-
-    label: str
-    plan: Plan
-
-
-def agreed_trials(given: Sequence[AbSide]) -> int:
-    """Return the trials of each mode; PlanError where the plans disagree on their number."""
-    trials = {side.plan.trials for side in given}
-    if len(trials) > 1:
-        counts = ", ".join(f"{side.label}: {side.plan.trials}" for side in given)
-        raise PlanError(f"the plans differ in their trials ({counts}); give --trials")
-    return trials.pop()
 
 
 def perform(

@@ -1,10 +1,9 @@
 """What the summaries of all trials share: the outcome, what a host's observations mean, a timeline. Pure."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
-
-import numpy as np
 
 from bench.analysis.validity import OtherShares
 from bench.errors import BenchError
@@ -94,6 +93,16 @@ def spent_s(known: Iterable[tuple[int, float]], start_ns: int, end_ns: int) -> f
     points = sorted(known)
     if len(points) < 2:
         return None
-    moments_ns, used_s = zip(*points, strict=True)
-    first, last = np.interp((start_ns, end_ns), moments_ns, used_s)
-    return float(last - first)
+    return used_at(points, end_ns) - used_at(points, start_ns)
+
+
+def used_at(known: Sequence[tuple[int, float]], moment_ns: int) -> float:
+    """Return the value at a moment on the straight lines between those of `known`, which is in order.
+
+    Before the first and after the last nothing is made up: the value is theirs.
+    """
+    after = bisect_left(known, (moment_ns,))
+    if after in (0, len(known)):
+        return known[min(after, len(known) - 1)][1]
+    (left_ns, left), (right_ns, right) = known[after - 1], known[after]
+    return left + (right - left) * (moment_ns - left_ns) / (right_ns - left_ns)

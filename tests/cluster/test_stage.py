@@ -41,6 +41,7 @@ def test_two_plans_take_turns_on_the_machines_that_each_needs(
         assert set(trial["upstream"]["witnesses"].values()) == {opened}
 
 
+@pytest.mark.long
 def test_each_cell_of_a_sweep_has_its_machines(cluster: RunningCluster, tmp_path: Path) -> None:
     found = said(cluster, "sweep", "--vary", "backends=1,2", *QUICK, folder=tmp_path)
     cells = {trial["cell"]["cluster.backends"]: trial for trial in found["trials"]}
@@ -55,7 +56,7 @@ def test_each_cell_of_a_sweep_has_its_machines(cluster: RunningCluster, tmp_path
 
 @pytest.mark.long
 def test_a_rate_is_searched_on_the_machines(cluster: RunningCluster, tmp_path: Path) -> None:
-    asked = ("--require", "errors<1%", "--from", "50", "--to", "400", "--most-trials", "4")
+    asked = ("--require", "latency_ms.p99<1000", "--from", "50", "--to", "400", "--most-trials", "4")
     found = said(cluster, "search", *asked, *QUICK[2:], folder=tmp_path)
     assert all(places(trial) == ["backend-1", "client-1", "proxy-1"] for trial in found["trials"])
     assert all(trial["cell"]["load.rate"] <= 400 for trial in found["trials"])

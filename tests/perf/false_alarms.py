@@ -23,10 +23,10 @@ from bench.analysis import compare, conditions, stats
 from bench.analysis.compare import Comparison
 from bench.analysis.conditions import Verdict
 from bench.experiment import ab
-from bench.experiment.ab import AbSide
 from bench.experiment.run import LabStage
 from bench.experiment.stopping import Stopping, Until, groups_of
 from bench.plan import run_plan
+from bench.plan.ab_sides import AbSide
 from bench.progress import Progress
 from bench.runs import read
 from bench.runs.record import RunRecord
