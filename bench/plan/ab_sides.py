@@ -1,4 +1,7 @@
-"""The sides of `bench ab`: plans whose trials take turns. Pure."""
+"""The sides of `bench ab`: plans whose trials take turns. Pure.
+
+Nothing here imports what starts threads: the lab is chosen once the sides are known.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
