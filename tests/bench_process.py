@@ -46,14 +46,15 @@ def started(*arguments: str | Path, **environment: str) -> Iterator[subprocess.P
     argv = [*ARGV, *map(str, arguments)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     env = {**os.environ, **environment}
-    with subprocess.Popen(argv, env=env, preexec_fn=_prepare, **pipes) as process:  # noqa: PLW1509
+    with subprocess.Popen(argv, env=env, preexec_fn=heed_interrupts, **pipes) as process:  # noqa: PLW1509
         try:
             yield process
         finally:
             process.kill()
 
 
-def _prepare() -> None:
+def heed_interrupts() -> None:
+    """Have a process that is being started heed Ctrl-C, and end with the tests."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         syscalls.libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

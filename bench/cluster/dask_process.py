@@ -20,8 +20,11 @@ async def serve(spec: Mapping[str, Any]) -> None:
     """Run what `spec` says until its end."""
     import distributed  # noqa: PLC0415 - after its settings
 
+    from bench.cluster.scheduler import Scheduler  # noqa: PLC0415 - likewise
+
     options = {**dask_config.OPTIONS[spec["class"]], **spec["options"]}
-    async with getattr(distributed, spec["class"])(**options, security=spec["security"]) as node:
+    node_class: Any = {"Scheduler": Scheduler, "Worker": distributed.Worker}[spec["class"]]
+    async with node_class(**options, security=spec["security"]) as node:
         print(json.dumps({"event": "ready", "address": node.address}), flush=True)  # noqa: T201
         await node.finished()
 

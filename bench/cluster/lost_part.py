@@ -1,7 +1,6 @@
 """What is known of a trial that lost machines: by what their parts had reported until then. Pure.
 
-A part that does not come back has a result all the same, made of its reports. Figures over the window end
-with the last second that all of them know.
+A part that does not come back has a result all the same, made of its reports.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,8 @@ from dataclasses import replace
 from bench.cluster.merge import MachinePart
 from bench.cluster.part import PartResult
 from bench.cluster.reporter import PartCounts, PartReport
+from bench.cluster.shared_window import totals_of
+from bench.experiment import summary
 from bench.experiment.trial_result import MeterReading, SaturationReading, TrialResult, TrialTimes
 from bench.load.counters import ERROR_KINDS
 from bench.load.generator import Second, Totals
@@ -54,16 +55,6 @@ def known_until_ns(role: str, reports: Sequence[PartReport]) -> int:
     return max((report.until_ns for report in reports), default=0)
 
 
-def end_window(parts: Iterable[MachinePart], limit_ns: int) -> list[MachinePart]:
-    """Return the parts with the window ended by the last second that all clients know until `limit_ns`."""
-    parts = list(parts)
-    clients = [part.result.seconds for part in parts if part.role == "client"]
-    known = [{second.end_ns for second in seconds} for seconds in clients]
-    common = set.intersection(*known) if known else set[int]()
-    end_ns = max((each for each in common if each <= limit_ns), default=0)
-    return [replace(part, result=_ended_at(part.result, end_ns)) for part in parts]
-
-
 def has_seconds(parts: Iterable[MachinePart]) -> bool:
     """Return whether anything was measured of the load."""
     return any(part.result.seconds for part in parts)
@@ -83,8 +74,8 @@ def mark(trial: Trial, lost: Mapping[str, str]) -> Trial:
 
 
 def _reading(role: str, samples: Sequence[HostSample], moment_ns: int) -> MeterReading:
-    before = [sample for sample in samples if sample.t_ns <= moment_ns] or samples[:1]
-    cpu_s = before[-1].cpu_s if before else 0.0
+    known = [(each.t_ns, each.cpu_s) for each in samples]
+    cpu_s = summary.used_at(known, moment_ns) if known else 0.0
     return MeterReading(moment_ns, SaturationReading(moment_ns, (), None), {role: cpu_s}, None, None)
 
 
@@ -125,41 +116,7 @@ def _totals(times: TrialTimes, seconds: Sequence[Second]) -> Totals:
         late=0,
         never_started=0,
     )
-    return _of_window(whole, seconds, end_ns)
-
-
-def _ended_at(part: PartResult, end_ns: int) -> PartResult:
-    """Return a part whose window ends at `end_ns`, if not before."""
-    if part.totals is None:
-        return part
-    seconds = tuple(
-        replace(second, in_window=second.in_window and second.end_ns <= end_ns) for second in part.seconds
-    )
-    end_ns = min(part.totals.window_end_ns, max(end_ns, part.totals.first_connect_ns))
-    return replace(part, totals=_of_window(part.totals, seconds, end_ns), seconds=seconds)
-
-
-def _of_window(totals: Totals, seconds: Sequence[Second], end_ns: int) -> Totals:
-    """Return `totals` with a window that ends at `end_ns`; statuses are not known by the second."""
-    window = [second for second in seconds if second.in_window]
-
-    def total(name: str) -> int:
-        return sum(getattr(second, name) for second in window)
-
-    return replace(
-        totals,
-        interrupted=True,
-        window_start_ns=min(totals.window_start_ns, end_ns),
-        window_end_ns=end_ns,
-        requests=total("requests"),
-        errors=_errors(window),
-        statuses={},
-        opened=total("opened"),
-        bytes=total("bytes"),
-        late=total("late"),
-        never_started=total("never_started"),
-        queued=total("queued"),
-    )
+    return totals_of(whole, seconds, end_ns)
 
 
 def _errors(seconds: Sequence[Second]) -> dict[str, int]:

@@ -1,12 +1,12 @@
 """One role of a trial on one machine: it is started, observed and counted there, as on a single machine."""
 
 import threading
-from collections.abc import Callable, Collection, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-import numpy as np
-
+from bench.cluster import left_over
+from bench.cluster.left_over import LeftOver
 from bench.cluster.reporter import PartCounts, PartReport, Reporter
 from bench.cluster.running_proxy import RunningProxy
 from bench.experiment.load_clients import LoadClients
@@ -17,7 +17,6 @@ from bench.lab.supervisor import strongest
 from bench.load.generator import Second, Totals
 from bench.load.job import LoadJob
 from bench.machine.affinity import Cores
-from bench.observe.sock_diag import TIME_WAIT, SockDiag
 from bench.observe.tcp_counters import Counters
 from bench.subjects import certificates
 from bench.subjects.certificates import CHAIN, KEY, Certificate
@@ -91,7 +90,7 @@ class Part:
         self, upstreams: Sequence[str], certificate: Certificate | None, authority: str | None
     ) -> str:
         """Start the subject before `upstreams` and return where the clients find it."""
-        self._connect_to(upstreams)
+        self._testbed.roles.ports |= set(map(port_of, upstreams))
         return self._testbed.start_proxy(upstreams, certificate, authority)
 
     def watch_proxy(self, address: str, upstreams: Sequence[str]) -> None:
@@ -101,18 +100,13 @@ class Part:
         self._running.watch(upstreams)
         self._testbed.roles.target = self._running.roots
         self._testbed.roles.target_ports |= {port_of(address)}
-        self._connect_to(upstreams)
+        self._testbed.roles.ports |= set(map(port_of, upstreams))
 
-    def _connect_to(self, upstreams: Sequence[str]) -> None:
-        """Note to which ports the proxy connects, and what trials before left in TIME_WAIT towards them."""
-        ports = set(map(port_of, upstreams))
-        self._testbed.roles.ports |= ports
-        if left := _in_time_wait(ports):
-            self._testbed.place.notes.append(
-                f"{self._request.name}: {left:,} connections of before are in TIME_WAIT towards its backends,"
-                " so that half of the ports comes sooner; wait a minute between runs, or leave out"
-                " --backend-port"
-            )
+    def find_left_over(self, addresses: Sequence[str]) -> LeftOver:
+        """Return what trials before left in TIME_WAIT towards `addresses`."""
+        (host,) = self._testbed.place.hosts.values()
+        low, high = host.port_range()
+        return left_over.find(addresses, high - low + 1)
 
     def start_clients(self, job: LoadJob, jobs: Sequence[LoadJob]) -> None:
         """Start a load worker for each of `jobs`, ready to go."""
@@ -194,16 +188,6 @@ def _with_opened(result: TrialResult, running: RunningProxy) -> TrialResult:
     counters = None if opened is None else Counters(active_opens=opened)
     seen = {role: replace(each, counters=counters) for role, each in result.seen.items()}
     return replace(result, seen=seen, notes=(*result.notes, *running.notes))
-
-
-def _in_time_wait(ports: Collection[int]) -> int:
-    """Return the sockets of this namespace in TIME_WAIT whose peer has one of `ports`; 0 where none show."""
-    try:
-        diag = SockDiag()
-    except OSError:  # then no TIME_WAIT is measured either, and that is said
-        return 0
-    with closing(diag):
-        return int(np.isin(diag.dump((TIME_WAIT,)).remote_port, list(ports)).sum())
 
 
 def _open_lab(request: PartRequest) -> Lab:

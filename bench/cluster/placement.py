@@ -51,29 +51,52 @@ class RolePlace:
 
 @contextmanager
 def hold(
-    cluster: DaskCluster, plan: Plan, lease: Lease, topic: str, reports: "queue.SimpleQueue[Any]"
-) -> Iterator[list[RolePlace]]:
-    """Hold the places of `plan` for a block; LabError where the scheduler finds no worker for one.
+    cluster: DaskCluster, plans: Sequence[Plan], lease: Lease, topic: str, reports: "queue.SimpleQueue[Any]"
+) -> Iterator["HeldPlaces"]:
+    """Hold the places of `plans` for a block; LabError where the scheduler finds no worker for one.
 
-    `lease` keeps them, and `reports` receives what they report under `topic`.
+    Of each role there are as many as the plan with the most needs. `lease` keeps them, and `reports` receives
+    what they report under `topic`. The plans share their networks, and the proxy that runs already.
     """
     descriptions = cluster.call_each([each.address for each in cluster.workers], worker.describe_worker)
-    placer = _Placer(cluster, plan, lease, descriptions=descriptions, topic=topic, reports=reports)
+    placer = _Placer(cluster, plans, lease, descriptions=descriptions, topic=topic, reports=reports)
     placer.check()
     try:
         placer.place_all()
-        yield _places(cluster, plan, placer.held, descriptions)
+        yield HeldPlaces(placer, descriptions)
     finally:
         placer.release_all()
 
 
+class HeldPlaces:
+    """The places that are held, and which of them a plan has: the first of each role."""
+
+    def __init__(self, placer: "_Placer", descriptions: dict[str, WorkerDescription]) -> None:
+        self._placer = placer
+        self._descriptions = descriptions
+        self.all = self._places(placer.plans[0], placer.counts)
+
+    def of(self, plan: Plan) -> list[RolePlace]:
+        """Return the places of one of the plans."""
+        return self._places(plan, self._placer.wanted(plan))
+
+    def _places(self, plan: Plan, counts: Mapping[str, int]) -> list[RolePlace]:
+        placer = self._placer
+        held = {
+            key: place
+            for key, place in placer.held.items()
+            if number_of(key.rpartition("-")[0]) <= counts.get(place[0], 0)
+        }
+        return _places(placer.cluster, plan, held, self._descriptions)
+
+
 class _Placer:
-    """Has Dask's scheduler place the roles of a plan, one after the other."""
+    """Has Dask's scheduler place the roles of some plans, one after the other."""
 
     def __init__(
         self,
         cluster: DaskCluster,
-        plan: Plan,
+        plans: Sequence[Plan],
         lease: Lease,
         *,
         descriptions: dict[str, WorkerDescription],
@@ -82,18 +105,20 @@ class _Placer:
     ) -> None:
         self.held: dict[str, tuple[str, str, Any]] = {}
         """Role, address of the worker and future of Dask's, by key."""
-        self._cluster = cluster
-        self._plan = plan
+        self.cluster = cluster
+        self.plans = plans
         self._lease = lease
         self._descriptions = descriptions
         self._topic = topic
         self._reports = reports
-        self._counts = self._wanted()
+        wanted = [self.wanted(plan) for plan in plans]
+        self.counts = {role: max(each.get(role, 0) for each in wanted) for role in _ROLES}
+        """How many places of each role are needed."""
 
     def check(self) -> None:
         """Raise LabError where the workers do not offer the resources for so many places of each role."""
-        workers = self._cluster.workers
-        for role, count in self._counts.items():
+        workers = self.cluster.workers
+        for role, count in self.counts.items():
             offered = sum(int(each.resources.get(role, 0)) for each in workers)
             if offered < count:
                 flag = f"--{'proxie' if role == 'proxy' else role}s {count}"
@@ -104,8 +129,8 @@ class _Placer:
 
     def place_all(self) -> None:
         """Place each role; those first that the fewest workers offer."""
-        for role in sorted(self._counts, key=lambda role: len(self._offering(role))):
-            for number in range(1, self._counts[role] + 1):
+        for role in sorted(self.counts, key=lambda role: len(self._offering(role))):
+            for number in range(1, self.counts[role] + 1):
                 key = f"{role}-{number}-{secrets.token_hex(4)}"
                 address, future = self._place(role, key)
                 self.held[key] = (role, address, future)
@@ -114,17 +139,17 @@ class _Placer:
     def release_all(self) -> None:
         """End all roles; a run that begins once this returns finds their resources free."""
         addresses = sorted({address for _, address, _ in self.held.values()})
-        begun = {each: self._cluster.begin(each, worker.release, list(self.held)) for each in addresses}
+        begun = {each: self.cluster.begin(each, worker.release, list(self.held)) for each in addresses}
         deadline_s = time.monotonic() + _RELEASE_TIMEOUT_S
         for address, future in begun.items():
-            self._cluster.result(address, future, deadline_s)
+            self.cluster.result(address, future, deadline_s)
         # What is lost frees its resources by the end of its lease.
         while time.monotonic() < deadline_s and not all(each.done() for _, _, each in self.held.values()):
             time.sleep(_POLL_S)
 
-    def _wanted(self) -> dict[str, int]:
-        """Return how many places of each role the plan needs."""
-        cluster, subject = self._plan.cluster, self._plan.subject
+    def wanted(self, plan: Plan) -> dict[str, int]:
+        """Return how many places of each role a plan needs."""
+        cluster, subject = plan.cluster, plan.subject
         if subject.target is not None:
             return {"client": cluster.clients}
         proxies = 0 if subject.name == "direct" else cluster.proxies
@@ -134,10 +159,11 @@ class _Placer:
 
     def _offering(self, role: str) -> list[WorkerFacts]:
         """Return the workers that may have a role; a proxy that runs already is watched on its machine."""
-        offering = [each for each in self._cluster.workers if each.resources.get(role, 0) >= 1]
-        if role != "proxy" or self._plan.cluster.proxy_at is None:
+        offering = [each for each in self.cluster.workers if each.resources.get(role, 0) >= 1]
+        proxy_at = self.plans[0].cluster.proxy_at
+        if role != "proxy" or proxy_at is None:
             return offering
-        host = split_address(self._plan.cluster.proxy_at)[0]
+        host = split_address(proxy_at)[0]
         return [each for each in offering if host in self._descriptions[each.address].addresses.values()]
 
     def _candidates(self, role: str, taken: Mapping[str, "_Taken"]) -> list[WorkerFacts]:
@@ -168,7 +194,7 @@ class _Placer:
     def _place(self, role: str, key: str) -> tuple[str, Any]:
         """Have one role placed, on a worker without one as long as there is such; return where."""
         # The scheduler looks at what a worker offers, and not at what of it is taken: it would wait there.
-        taken: dict[str, _Taken] = self._cluster.call_scheduler(_taken)
+        taken: dict[str, _Taken] = self.cluster.call_scheduler(_taken)
         offering = self._candidates(role, taken)
         used = {address for _, address, _ in self.held.values()}
         free = [each.address for each in offering if each.address not in used]
@@ -176,7 +202,7 @@ class _Placer:
         free = [
             address for address in free if not any(taken.get(address, _NOTHING).resources.values())
         ] or free
-        future = self._cluster.client.submit(
+        future = self.cluster.client.submit(
             worker.hold,
             key,
             self._topic,
@@ -260,7 +286,12 @@ def _places(
 
 def ordered(places: Iterable[RolePlace]) -> list[RolePlace]:
     """Return places by role, and those of a role by number: client-2 comes before client-10."""
-    return sorted(places, key=lambda place: (_ROLES.index(place.role), int(place.name.rpartition("-")[2])))
+    return sorted(places, key=lambda place: (_ROLES.index(place.role), number_of(place.name)))
+
+
+def number_of(name: str) -> int:
+    """Return the number of a place by its name, as client-10."""
+    return int(name.rpartition("-")[2])
 
 
 def data_address(interface: str | None, facts: WorkerFacts, description: WorkerDescription) -> str:

@@ -38,12 +38,11 @@ def _port_range() -> PortRange | None:
 
 
 def prepare(cluster: DaskCluster, plan: Plan, places: Sequence[RolePlace]) -> list[str]:
-    """Raise BenchError where a machine cannot take its role, or reach the next one; return what differs."""
+    """Raise BenchError where a machine cannot take its role; return what differs."""
     begun = [
         (place, cluster.begin(place.worker.address, prepare_worker, plan, place.role)) for place in places
     ]
     ranges = [(place, _result(cluster, place, future)) for place, future in begun]
-    _check_paths(cluster, plan, places)
     opener = run_summary.opener(plan)
     return list(_unequal_ranges([(place, held) for place, held in ranges if held and place.role == opener]))
 
@@ -69,7 +68,7 @@ def _unequal_ranges(ranges: Sequence[tuple[RolePlace, PortRange]]) -> Iterator[s
         )
 
 
-def _check_paths(cluster: DaskCluster, plan: Plan, places: Sequence[RolePlace]) -> None:
+def check_paths(cluster: DaskCluster, plan: Plan, places: Sequence[RolePlace]) -> None:
     """Raise LabError where a role cannot reach one that it sends requests to, naming both."""
     of = {role: [place for place in places if place.role == role] for role in ("client", "proxy", "backend")}
     fronts = [] if plan.subject.target is not None or plan.cluster.proxy_at else of["proxy"] or of["backend"]

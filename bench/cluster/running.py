@@ -6,7 +6,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from bench.cluster import lost_part, merge, worker
+from bench.cluster import lost_part, merge, shared_window, worker
 from bench.cluster.clock import ClockOffset
 from bench.cluster.connection import DaskCluster, WorkerLost
 from bench.cluster.lease import Lease
@@ -72,7 +72,7 @@ class RunningParts:
         except KeyboardInterrupt:
             self._interrupt()
             self._watch(phases, receive, None)
-        if self._lease.lost:
+        if self._lost:
             self._interrupt()
             self._call_left(worker.end_window)
             self._watch([], receive, time.monotonic() + _GATHER_S)
@@ -89,7 +89,7 @@ class RunningParts:
             while phases and time.monotonic_ns() >= phases[0][0]:
                 self._progress.phase(phases.pop(0)[1])
             self._keep(receive())
-            if lost := self._lease.lost:
+            if lost := self._lost:
                 if deadline_s is None:
                     return
                 pending = {future for future in pending if self._begun[future].key not in lost}
@@ -106,7 +106,7 @@ class RunningParts:
         """Note a worker that is gone; raise any other error, unless a loss explains it."""
         if isinstance(error, WorkerLost):
             self._lease.note(place.worker.address, error)
-        elif error is not None and not (self._lease.lost and isinstance(error, BenchError)):
+        elif error is not None and not (self._lost and isinstance(error, BenchError)):
             raise error
 
     def _keep(self, received: list[tuple[str, Any]]) -> None:
@@ -128,13 +128,18 @@ class RunningParts:
         self._call_left(worker.interrupt)
 
     def _call_left(self, function: Callable[[Sequence[str]], None]) -> None:
-        lost = self._lease.lost
+        lost = self._lost
         keys = [key for key in self._places if key not in lost]
         for address in sorted({self._places[key].worker.address for key in keys}):
             self._cluster.begin(address, function, keys)
 
+    @property
+    def _lost(self) -> dict[str, str]:
+        """Return those of the places of this trial that are lost."""
+        return {key: reason for key, reason in self._lease.lost.items() if key in self._places}
+
     def _gather(self) -> Gathered:
-        lost = self._lease.lost
+        lost = self._lost
         parts, limits_ns = [], []
         for future, place in self._begun.items():
             clock, reports = self._clock(place), self._reports[place.key]
@@ -155,7 +160,7 @@ class RunningParts:
                 )
             )
         if limits_ns:
-            parts = lost_part.end_window(parts, min(limits_ns))
+            parts = shared_window.end_window(parts, min(limits_ns))
         return Gathered(parts, {place.name: lost[key] for key, place in self._places.items() if key in lost})
 
     def _clock(self, place: RolePlace) -> ClockOffset:

@@ -30,6 +30,8 @@ with dask.config.set({"logging": {"distributed": "error"}}):
     from distributed.deploy import spec
     from distributed.deploy.ssh import Worker
 
+    from bench.cluster.scheduler import Scheduler
+
 _dask: Any = distributed
 _spec: Any = spec
 
@@ -240,7 +242,7 @@ async def cluster(hosts: Sequence[SshHost], options: SshOptions, folder: str) ->
     with dask.config.set({**dask_config.SETTINGS, "temporary-directory": folder}):
         made = _spec.SpecCluster(
             {each.name: {"cls": SshWorker, "options": {"place": each, "options": options}} for each in hosts},
-            {"cls": _dask.Scheduler, "options": {**dask_config.OPTIONS["Scheduler"], **listen}},
+            {"cls": Scheduler, "options": {**dask_config.OPTIONS["Scheduler"], **listen}},
             security=tls,
             asynchronous=True,
             shutdown_on_close=False,

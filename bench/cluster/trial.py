@@ -7,10 +7,11 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.cluster import clock, lost_part, merge, worker
+from bench.cluster import clock, left_over, lost_part, merge, shared_window, worker
 from bench.cluster.clock import ClockDrift, ClockOffset
 from bench.cluster.connection import DaskCluster, WorkerLost
 from bench.cluster.lease import Lease
+from bench.cluster.left_over import LeftOver
 from bench.cluster.merge import MachinePart
 from bench.cluster.part import PartRequest
 from bench.cluster.placement import RolePlace
@@ -23,6 +24,7 @@ from bench.experiment.run_summary import RunFacts
 from bench.experiment.summary import Outcome, TrialCutShort
 from bench.experiment.testbed import TrialRequest
 from bench.experiment.trial_result import TrialTimes
+from bench.load.generator import merge_totals
 from bench.load.job import LoadJob, split
 from bench.plan.run_plan import Mode, Plan
 from bench.progress import Progress
@@ -56,6 +58,12 @@ class Machines:
     def of(self, role: str) -> list[RolePlace]:
         """Return the places of a role."""
         return [place for place in self.places if place.role == role]
+
+    @property
+    def lost(self) -> dict[str, str]:
+        """Return those of the places that are lost, by name, each with the reason."""
+        lost = self.lease.lost
+        return {place.name: lost[place.key] for place in self.places if place.key in lost}
 
     def measure_clocks(self) -> dict[str, ClockOffset]:
         """Return the clock of each worker, by its address; LabError where one is too uncertain."""
@@ -102,8 +110,10 @@ def perform_trial(
     progress.phase("done")
     if not lost_part.has_seconds(gathered.parts):
         raise LabError(_sentence(machines, gathered.lost))
-    outcome = run_summary.outcome(_facts(plan, number, mode, gathered.parts))
-    rows = tuple(merge.machine_trial(part) for part in gathered.parts)
+    parts = shared_window.share_window(gathered.parts)
+    facts = _facts(plan, number, mode, parts, trial.notes)
+    outcome = run_summary.outcome(facts)
+    rows = tuple(merge.machine_trial(part, facts.totals) for part in parts)
     load_s = outcome.trial.warmup_s + outcome.trial.duration_s
     done = replace(
         outcome.trial,
@@ -150,6 +160,8 @@ class _ClusterTrial:
         self._clocks: dict[str, ClockOffset] = {}
         self.is_measured = False
         """Whether the load is over."""
+        self.notes: list[str] = []
+        """What has to be said of the trial."""
 
     def open(self) -> None:
         """Start backends, proxies and load workers, in this order; each kind on all its machines at once."""
@@ -162,6 +174,7 @@ class _ClusterTrial:
         shown = _certificates(self._plan, self._machines)
         upstreams = self._start_backends(shown)
         fronts = self._find_proxies(upstreams, shown) or upstreams
+        self._wait_for_ports(upstreams)
         authority = shown.get("proxy", shown.get("backend"))
         job = load_job(self._plan, self._mode, fronts[0], None if authority is None else authority.authority)
         self._start_clients(job, fronts)
@@ -203,7 +216,7 @@ class _ClusterTrial:
 
     def close(self) -> None:
         """End every role of the trial; where a machine is lost, the end of the run ends them at once."""
-        if not self._machines.lease.lost:
+        if not self._machines.lost:
             wait([self._begin(place, "close") for place in self._machines.places], _CLOSE_TIMEOUT_S)
 
     def _start_backends(self, shown: Mapping[str, Certificate]) -> list[str]:
@@ -227,6 +240,18 @@ class _ClusterTrial:
             return self._start_proxies(upstreams, shown)
         self._each(self._machines.of("proxy"), "watch_proxy", lambda _: [address, upstreams])
         return [address]
+
+    def _wait_for_ports(self, upstreams: list[str]) -> None:
+        """Wait until trials before have left the ports towards the backends, where these have fixed ones."""
+        openers = self._machines.of(run_summary.opener(self._plan))
+        if self._plan.cluster.backend_port is None or not openers:
+            return
+
+        def look() -> dict[str, LeftOver]:
+            found = self._each(openers, "find_left_over", lambda _: [upstreams])
+            return {place.name: each for place, each in zip(openers, found, strict=True)}
+
+        self.notes += left_over.wait_until_few(look, self._progress.note)
 
     def _start_clients(self, job: LoadJob, fronts: Sequence[str]) -> None:
         clients, workers = self._machines.of("client"), self._plan.load.workers
@@ -271,9 +296,8 @@ class _ClusterTrial:
             done, pending = wait(pending, POLL_S, FIRST_EXCEPTION)
             for future in done:
                 future.result()
-            lost = self._machines.lease.lost
-            if named := {place.name: lost[place.key] for place in self._machines.places if place.key in lost}:
-                raise LabError(_sentence(self._machines, named))
+            if lost := self._machines.lost:
+                raise LabError(_sentence(self._machines, lost))
         return [future.result() for future in futures]
 
 
@@ -293,10 +317,11 @@ def _certificates(plan: Plan, machines: Machines) -> dict[str, Certificate]:
     return shown
 
 
-def _facts(plan: Plan, number: int, mode: Mode, parts: Sequence[MachinePart]) -> RunFacts:
+def _facts(
+    plan: Plan, number: int, mode: Mode, parts: Sequence[MachinePart], notes: Sequence[str]
+) -> RunFacts:
     clients = [part.result for part in parts if part.role == "client"]
-    clients_of = [(part.totals, part.seconds) for part in clients if part.totals is not None]
-    totals, seconds = merge.common_window(clients_of)
+    totals = merge_totals([part.totals for part in clients if part.totals is not None])
     served = [part.result.counts.served for part in parts if part.result.counts.served is not None]
     subjects = [part.result.counts.subject for part in parts if part.result.counts.subject is not None]
     counted = merge.sum_subjects(subjects)
@@ -309,9 +334,9 @@ def _facts(plan: Plan, number: int, mode: Mode, parts: Sequence[MachinePart]) ->
         mode,
         lab="cluster",
         version=", ".join(sorted(versions)) or "-",
-        result=merge.merge_results(parts, ()),
+        result=merge.merge_results(parts, notes, totals),
         totals=totals,
-        seconds=merge.merge_machine_seconds(seconds),
+        seconds=merge.merge_machine_seconds(part.seconds for part in clients),
         port_range=min((high - low + 1 for low, high in ranges), default=0),
         accepted=sum(each["accepted"] for each in served),
         requests=sum(each["requests"] for each in served),

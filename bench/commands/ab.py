@@ -5,13 +5,13 @@ import string
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from bench.commands import print_run, printing
 from bench.commands.answering import Answers, worse
-from bench.commands.lab_choice import choose_lab
+from bench.commands.lab_choice import choose_stage
 from bench.commands.options import (
     FilePath,
     command,
@@ -27,10 +27,8 @@ from bench.commands.run_output import build_output
 from bench.commands.stopping_options import MOST_BLOCKS, stopping, stopping_options, taken
 from bench.errors import PlanError
 from bench.plan import run_plan, toml
+from bench.plan.ab_sides import AbSide, agreed_trials
 from bench.plan.flags import FLAGS, Heading, Kind
-
-if TYPE_CHECKING:
-    from bench.experiment.ab import AbSide
 
 _NEXT_SETTING = re.compile(r",(?=[a-z][a-z-]*=)")
 
@@ -62,15 +60,15 @@ def ab_command(
     if rules["until"] is not None and given["trials"] is None:
         given["trials"] = MOST_BLOCKS
     planned = _sides(sides, given)
-    lab_name = choose_lab([side.plan for side in planned])
+    open_stage = choose_stage([side.plan for side in planned])
     from bench.analysis import claims
     from bench.experiment import ab
     from bench.report import comparison as report
     from bench.report.live import show_live
 
     stop = stopping(**rules, cases=len(planned))
-    with show_live(sys.stderr, silent=quiet or as_json) as shown:
-        runs = ab.perform(planned, lab_name, output, shown, stop)
+    with show_live(sys.stderr, silent=quiet or as_json) as shown, open_stage(shown) as stage:
+        runs = ab.perform(planned, stage, output, shown, stop)
     answers = Answers(runs, stop)
     directories = [run.directory for run in runs if run.directory is not None]
     saved, unsaved = None, None
@@ -97,10 +95,8 @@ def ab_command(
     print_run.end(runs, unsaved, worse(claims.exit_code(runs), answers.exit_code))
 
 
-def _sides(specs: Sequence[str], given: dict[str, Any]) -> "list[AbSide]":
+def _sides(specs: Sequence[str], given: dict[str, Any]) -> list[AbSide]:
     """Return the plans that the sides mean, with the flags that all share below or above their values."""
-    from bench.experiment.ab import AbSide, agreed_trials
-
     if len(specs) < 2:
         raise PlanError(f"{specs[0]}: one side only; name a second one to compare it with")
     if len(specs) > len(string.ascii_lowercase):

@@ -1,58 +1,59 @@
-"""Choose the lab of plans, once the files that they name have been read."""
+"""Choose where the trials of plans run, once the files that they name have been read."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from bench.errors import PlanError
 from bench.plan.cluster_plan import scheduler_problem
 from bench.plan.run_plan import Plan
 
 if TYPE_CHECKING:
-    from bench.experiment.stopping import Stopping
+    from bench.experiment.stage import Stage
     from bench.progress import Progress
-    from bench.runs.record import Run
 
 
-class Perform(Protocol):
-    """What runs all trials of a plan."""
-
-    def __call__(self, root: Path, progress: "Progress", stopping: "Stopping | None" = None, /) -> "Run":
-        """Record each trial under `root` as it ends, and return the run."""
+OpenStage: TypeAlias = "Callable[[Progress], AbstractContextManager[Stage]]"
+"""Opens the place of a run's trials for a block; the observer of the run is told of what differs there."""
 
 
-def choose_machines(plan: Plan) -> Perform:
-    """Return what runs the trials of `plan`, on this machine or on those of a cluster."""
-    if plan.lab != "cluster":
-        lab_name = choose_lab([plan])
-        from bench.experiment import run
-
-        return partial(run.perform, plan, lab_name)
-    read_files(plan)
-    enter_cluster(str(plan.cluster.scheduler))
-    from bench.cluster import run as cluster_run
-
-    return partial(cluster_run.perform, plan)
-
-
-def choose_lab(plans: Sequence[Plan]) -> str:
-    """Return the lab that all plans name; a target is on this machine's loopback, or beyond it.
+def choose_stage(plans: Sequence[Plan]) -> OpenStage:
+    """Return what opens the place where the trials of all plans run: here, or on the machines of a cluster.
 
     PlanError where they name different ones, or where a file that one of them names cannot be read. To be
     called before anything that starts threads: only a process of one thread can take the rights to a lab.
     """
-    from bench import lab
-
     for plan in plans:
         read_files(plan)
-    labs = {"loopback" if plan.subject.target else plan.lab for plan in plans}
+    # A target is on this machine's loopback, or beyond it.
+    labs = {"loopback" if plan.subject.target and plan.lab != "cluster" else plan.lab for plan in plans}
     if len(labs) > 1:
-        raise PlanError(f"the sides name different labs ({', '.join(sorted(labs))}); give --lab")
+        raise PlanError(f"the plans name different labs ({', '.join(sorted(labs))}); give --lab")
     if (name := labs.pop()) == "cluster":
-        raise PlanError("lab = 'cluster' goes with `bench run`; compare two of its runs with `bench compare`")
-    return lab.choose(name)
+        return _choose_cluster(plans)
+    from bench import lab
+
+    lab_name = lab.choose(name)
+    from bench.experiment.run import LabStage
+
+    return lambda progress: nullcontext(LabStage(lab_name))
+
+
+def _choose_cluster(plans: Sequence[Plan]) -> OpenStage:
+    for key in ("scheduler", "data_interface", "proxy_at"):
+        named = {str(getattr(plan.cluster, key) or "none") for plan in plans}
+        if len(named) > 1:
+            raise PlanError(
+                f"the plans name different values of cluster.{key} ({', '.join(sorted(named))}), and their"
+                " trials share the machines; give one"
+            )
+    enter_cluster(str(plans[0].cluster.scheduler))
+    from bench.cluster import stage
+
+    return partial(stage.open_stage, plans)
 
 
 def read_files(plan: Plan) -> None:

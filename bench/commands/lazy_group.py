@@ -7,6 +7,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from bench.commands.closed_output import output_may_close
+from bench.commands.interruption import ended_at_once
 
 HELP_NAMES = ["-h", "--help"]
 """How each command and each group is called for help: click keeps the names of the first context."""
@@ -41,7 +42,8 @@ class LazyGroup(click.Group):
         """Import and return a command; None where there is none of that name."""
         if cmd_name not in self.table:
             return None
-        module = importlib.import_module(f"bench.commands.{self.prefix}{cmd_name}")
+        with ended_at_once():
+            module = importlib.import_module(f"bench.commands.{self.prefix}{cmd_name}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 

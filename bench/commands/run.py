@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bench.commands import print_run
-from bench.commands.lab_choice import choose_machines
+from bench.commands.lab_choice import choose_stage
 from bench.commands.options import FilePath, command, json_option, output_option, plan_options, quiet_option
 from bench.commands.plan import build_plan
 from bench.commands.stopping_options import stopping, stopping_options, taken, with_most_trials
@@ -28,10 +28,11 @@ def run_command(plan_file: Path | None, output: Path, as_json: bool, quiet: bool
     """
     rules = taken(given)
     planned = build_plan(plan_file, with_most_trials(plan_file, given, rules))
-    perform = choose_machines(planned)
+    open_stage = choose_stage([planned])
+    from bench.experiment import run
     from bench.report.live import show_live
 
     stop = stopping(**rules, cases=len(planned.modes))
-    with show_live(sys.stderr, silent=quiet or as_json) as shown:
-        done = perform(output, shown, stop)
+    with show_live(sys.stderr, silent=quiet or as_json) as shown, open_stage(shown) as stage:
+        done = run.perform(planned, stage, output, shown, stop)
     print_run.finish(done, as_json, quiet, stop)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bench.commands import print_run
-from bench.commands.lab_choice import choose_lab
+from bench.commands.lab_choice import choose_stage
 from bench.commands.options import (
     Amount,
     Count,
@@ -105,10 +105,10 @@ def search_command(
     baseline = build_plan(plan_file, given, {"load.rate": low})
     if len(baseline.modes) != 1:
         raise PlanError("--mode both has two answers; search for one: --mode keepalive or --mode short")
-    lab_name = choose_lab([baseline])
+    open_stage = choose_stage([baseline])
     from bench.report.live import show_live
     from bench.sweep import search
 
-    with show_live(sys.stderr, silent=quiet or as_json) as shown:
-        done = search.perform(baseline.to_json(), sought, lab_name=lab_name, root=output, progress=shown)
+    with show_live(sys.stderr, silent=quiet or as_json) as shown, open_stage(shown) as stage:
+        done = search.perform(baseline.to_json(), sought, stage=stage, root=output, progress=shown)
     print_run.finish(done, as_json, quiet)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bench.commands import print_run
-from bench.commands.lab_choice import choose_lab
+from bench.commands.lab_choice import choose_stage
 from bench.commands.options import (
     FilePath,
     command,
@@ -78,16 +78,16 @@ def sweep_command(
         if begun.objective:
             raise PlanError(f"--resume {resume}: a search is not resumed; begin a new one")
         plan, grid = begun.plan, grids.Grid.of(begun.grid)
-    lab_name = choose_lab([planned for _, planned in grids.plans(plan, grid)])
+    open_stage = choose_stage([planned for _, planned in grids.plans(plan, grid)])
     from bench.report.live import show_live
     from bench.sweep import run as sweeps
 
-    sweep = sweeps.prepare(plan, grid)
-    with show_live(sys.stderr, silent=quiet or as_json) as shown:
+    with show_live(sys.stderr, silent=quiet or as_json) as shown, open_stage(shown) as stage:
+        sweep = sweeps.prepare(plan, grid, stage)
         if begun is None:
-            done = sweeps.perform(sweep, lab_name, output, shown)
+            done = sweeps.perform(sweep, stage, output, shown)
         else:
-            done = sweeps.resume(sweep, begun, lab_name, shown)
+            done = sweeps.resume(sweep, begun, stage, shown)
     print_run.finish(done, as_json, quiet)
 
 

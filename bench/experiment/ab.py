@@ -2,50 +2,33 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench.errors import PlanError
-from bench.experiment import recorder, run
+from bench.experiment import recorder
 from bench.experiment.recorder import PlannedTrial, numbered
+from bench.experiment.stage import Stage
 from bench.experiment.stopping import Stopping, groups_of
-from bench.experiment.target_probe import probe_target
 from bench.machine import describe
-from bench.plan.run_plan import Plan
+from bench.plan.ab_sides import AbSide, agreed_trials
 from bench.progress import Progress
 from bench.runs import storage
 from bench.runs.record import Run
 
 
-@dataclass(frozen=True, slots=True)
-class AbSide:
-    """One plan, and the label of its run."""
-
-    label: str
-    plan: Plan
-
-
-def agreed_trials(given: Sequence[AbSide]) -> int:
-    """Return the trials of each mode; PlanError where the plans disagree on their number."""
-    trials = {side.plan.trials for side in given}
-    if len(trials) > 1:
-        counts = ", ".join(f"{side.label}: {side.plan.trials}" for side in given)
-        raise PlanError(f"the plans differ in their trials ({counts}); give --trials")
-    return trials.pop()
-
-
 def perform(
-    given: Sequence[AbSide], lab_name: str, root: Path, progress: Progress, stopping: Stopping
+    given: Sequence[AbSide], stage: Stage, root: Path, progress: Progress, stopping: Stopping
 ) -> tuple[Run, ...]:
-    """Run the trials of all plans in blocks and return a run for each; an interrupted trial is the last.
+    """Run the trials of all plans on `stage`, in blocks, and return a run for each.
 
-    A block has one trial of each mode of each plan. PlanError before anything is written where a plan asks
-    for what its subject cannot do, or where the plans disagree on the number of trials.
+    A block has one trial of each mode of each plan; an interrupted trial is the last. PlanError before
+    anything is written where a plan asks for what its subject cannot do, or where the plans disagree on the
+    number of trials.
     """
     most = agreed_trials(given)
     for side in given:
-        run.check(side.plan)
+        stage.check(side.plan)
     seed = given[0].plan.seed or recorder.draw_seed()
     sides = [replace(side, plan=replace(side.plan, seed=seed)) for side in given]
     facts = describe.describe()
@@ -57,7 +40,8 @@ def perform(
                     side.plan.to_json(),
                     facts,
                     label=f"ab-{side.label}",
-                    target=probe_target(side.plan),
+                    target=stage.probe(side.plan),
+                    machines=stage.machines,
                     interleaved=str(seed),
                     most_blocks=most if stopping.looks else None,
                 )
@@ -73,7 +57,7 @@ def perform(
         interrupted = recorder.record(
             PlannedTrial(
                 writers[at],
-                partial(run.perform_trial, sides[at].plan, place.trial, mode, lab_name, progress),
+                partial(stage.perform, sides[at].plan, place.trial, mode, progress),
                 place.block,
             )
             for place, (at, mode) in numbered(items, most, seed, go_on)

@@ -4,7 +4,7 @@ A trial has a backend, a subject and load workers, and what was observed of them
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -18,6 +18,7 @@ from bench.experiment.load_job import backend_flags, load_job, read_body
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.run_summary import RunFacts
+from bench.experiment.stage import Stage
 from bench.experiment.stopping import Stopping, groups_of
 from bench.experiment.summary import Outcome
 from bench.experiment.testbed import Testbed, TrialRequest, open_testbed
@@ -39,47 +40,53 @@ _UPSTREAM_TLS = "1.3"
 """The version of TLS to the backend."""
 
 
-def perform(
-    plan: Plan, lab_name: str, root: Path, progress: Progress, stopping: Stopping | None = None
-) -> Run:
-    """Run every trial of `plan`, recording each under `root` as it ends; an interrupted trial is the last.
+class LabStage:
+    """A lab of this machine, which each trial opens anew."""
 
-    `lab_name` is what `lab.choose` returned; `stopping` may end it after an earlier block.
+    machines: Sequence[MachineRecord] = ()
+
+    def __init__(self, lab_name: str) -> None:
+        """Have trials run in the lab that `lab.choose` returned."""
+        self._lab_name = lab_name
+
+    def check(self, plan: Plan) -> None:
+        """Raise BenchError where this machine cannot carry out a plan."""
+        check(plan)
+
+    def probe(self, plan: Plan) -> TargetRecord | None:
+        """Return what answers at the target of a plan."""
+        return target_probe.probe_target(plan)
+
+    def perform(self, plan: Plan, number: int, mode: Mode, progress: Progress) -> Outcome[Trial]:
+        """Run one trial."""
+        return perform_trial(plan, number, mode, self._lab_name, progress)
+
+
+def perform(
+    plan: Plan, stage: Stage, root: Path, progress: Progress, stopping: Stopping | None = None
+) -> Run:
+    """Run every trial of `plan` on `stage`, recording each under `root` as it ends.
+
+    `stopping` may end it after an earlier block; an interrupted trial is the last.
 
     Raises PlanError before anything is written where the subject cannot do what is requested, and BenchError
     when a role does not come up; what was recorded until then stays.
     """
-    check(plan)
-
-    def trial(planned: Plan, number: int, mode: Mode) -> Outcome[Trial]:
-        return perform_trial(planned, number, mode, lab_name, progress)
-
-    return record_run(plan, trial, root, progress, stopping)
-
-
-def record_run(
-    plan: Plan,
-    trial: Callable[[Plan, int, Mode], Outcome[Trial]],
-    root: Path,
-    progress: Progress,
-    stopping: Stopping | None = None,
-    *,
-    machines: Sequence[MachineRecord] = (),
-    probe: Callable[[Plan], TargetRecord | None] = target_probe.probe_target,
-) -> Run:
-    """Run every trial of `plan` by `trial`, recording each under `root` as it ends.
-
-    `machines` are those of a cluster. `probe` asks a target what it is. An interrupted trial is the last.
-    """
+    stage.check(plan)
     seed = plan.seed or recorder.draw_seed()
     plan = replace(plan, seed=seed)
-    if (target := probe(plan)) is not None:
+    if (target := stage.probe(plan)) is not None:
         right = right_statuses(plan.to_json()["load"])
         progress.note(f"target: {describe_answer(target, right)}")
     stopping = stopping or Stopping()
     most = plan.trials if stopping.looks else None
     with storage.create(
-        root, plan.to_json(), describe.describe(), target=target, most_blocks=most, machines=machines
+        root,
+        plan.to_json(),
+        describe.describe(),
+        target=target,
+        most_blocks=most,
+        machines=stage.machines,
     ) as writer:
 
         def go_on(block: int) -> bool:
@@ -87,7 +94,7 @@ def record_run(
 
         progress.started(writer.directory, len(plan.modes) * plan.trials)
         interrupted = recorder.record(
-            PlannedTrial(writer, partial(trial, plan, place.trial, mode), place.block)
+            PlannedTrial(writer, partial(stage.perform, plan, place.trial, mode, progress), place.block)
             for place, mode in numbered(plan.modes, plan.trials, seed, go_on)
         )
         return recorder.finished(writer, interrupted)

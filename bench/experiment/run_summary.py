@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bench.analysis import ceiling, histogram, steady, validity
 from bench.analysis.validity import Pressure
 from bench.experiment import summary, target_summary
-from bench.experiment.summary import Outcome, spent_s
+from bench.experiment.summary import Outcome
 from bench.experiment.trial_result import TrialResult
 from bench.load.generator import Second, Totals
 from bench.observe.host_observer import HostSample
@@ -135,8 +135,8 @@ def _trial(facts: RunFacts, rows: Sequence[Moment]) -> Trial:
         behind_target=target_summary.behind(facts.target, totals) if plan.subject.target else None,
         time_wait_by_hop=facts.time_wait_by_hop,
         ports=ports,
-        cpu_us_per_request=_cpu_us_per_request(rows, facts.start_s, facts.end_s),
-        cpu_us_per_request_before_cliff=_cpu_before_cliff(facts, rows, ports),
+        cpu_us_per_request=_cpu_us_per_request(facts, facts.start_s, facts.end_s),
+        cpu_us_per_request_before_cliff=_cpu_before_cliff(facts, ports),
         memory_mib=memory_mib,
         observer_cpu_share=result.observer_cpu_share,
         other_cpu_share=result.other_cpu_share,
@@ -257,26 +257,34 @@ def opener(plan: Plan) -> str:
     return "client" if plan.subject.name == "direct" else "proxy"
 
 
-def _cpu_before_cliff(facts: RunFacts, rows: Sequence[Moment], ports: Ports) -> dict[str, float | None]:
+def _cpu_before_cliff(facts: RunFacts, ports: Ports) -> dict[str, float | None]:
     end_s = facts.end_s if ports.half_range_passed_s is None else ports.half_range_passed_s
-    return _cpu_us_per_request(rows, facts.start_s if end_s > facts.start_s + TICK_S else 0.0, end_s)
+    return _cpu_us_per_request(facts, facts.start_s if end_s > facts.start_s + TICK_S else 0.0, end_s)
 
 
-def _cpu_us_per_request(rows: Sequence[Moment], start_s: float, end_s: float) -> dict[str, float | None]:
-    """Return each role's CPU between two rows over the correct responses between them.
-
-    Both are read at the same ticks, the whole tenths that lie between `start_s` and `end_s`.
-    """
-    served = sum(
-        row.requests or 0
-        for row in rows
-        if row.host == "client" and start_s + TICK_S / 2 < row.t_s < end_s + TICK_S / 2
+def _cpu_us_per_request(facts: RunFacts, start_s: float, end_s: float) -> dict[str, float | None]:
+    """Return each role's CPU over the correct responses, both between the ticks nearest to two moments."""
+    start_ns = facts.totals.first_connect_ns
+    ticks = [tick for second in facts.seconds for tick in summary.ticks(second)]
+    edges_ns = [start_ns, *(end_ns for end_ns, _ in ticks)]
+    first_ns, last_ns = (
+        min(edges_ns, key=lambda edge_ns: abs(edge_ns - start_ns - moment_s * 1e9))
+        for moment_s in (start_s, end_s)
     )
+    served = sum(requests for end_ns, requests in ticks if first_ns < end_ns <= last_ns)
     shares: dict[str, float | None] = {}
-    for host in sorted({row.host for row in rows}):
-        used_s = spent_s([row for row in rows if row.host == host], start_s, end_s)
-        shares[host] = None if used_s is None or not served else used_s / served * 1e6
+    for role in sorted({"client", *(each.host for each in facts.result.samples)} & set(ROLES)):
+        used_s = summary.spent_s(_cpu_s(facts, role), first_ns, last_ns)
+        shares[role] = None if used_s is None or not served else used_s / served * 1e6
     return shares
+
+
+def _cpu_s(facts: RunFacts, role: str) -> list[tuple[int, float]]:
+    """Return the CPU seconds of a role up to each moment that was read: ticks, and the window's edges."""
+    result = facts.result
+    used = [(each.t_ns, each.cpu_s) for each in result.samples if each.host == role and each.memory_mib]
+    edges = (result.first, result.last)
+    return used and used + [(edge.moment_ns, edge.cpu_s[role]) for edge in edges if role in edge.cpu_s]
 
 
 def _warnings(

@@ -1,5 +1,6 @@
 """What the summaries of all trials share: the outcome, what a host's observations mean, a timeline. Pure."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
@@ -69,21 +70,39 @@ def observed(trial: int, mode: str, sample: HostSample, start_ns: int) -> Moment
     return Moment(trial, mode, t_s=at_s, **values)
 
 
+def ticks(second: Second) -> Iterator[tuple[int, int]]:
+    """Yield the end of each whole tenth of a second, and of what is left, with its correct responses."""
+    for index, requests in enumerate(second.ticks):
+        yield min(second.start_ns + (index + 1) * _TICK_NS, second.end_ns), requests
+
+
 def tenths(trial: int, mode: str, second: Second, start_ns: int) -> Iterator[Moment]:
     """Yield the correct responses of each whole tenth; the errors of a second stand with its last."""
-    for index, requests in enumerate(second.ticks):
-        end_ns = min(second.start_ns + (index + 1) * _TICK_NS, second.end_ns)
+    for index, (end_ns, requests) in enumerate(ticks(second)):
         is_last = index == len(second.ticks) - 1
         errors = sum(second.errors.values()) if is_last else 0
         at_s = round((end_ns - start_ns) / 1e9, 4)
         yield Moment(trial, mode, "client", at_s, requests=requests, errors=errors)
 
 
-def spent_s(rows: Sequence[Moment], start_s: float, end_s: float) -> float | None:
-    """Return the CPU seconds between the rows nearest to two moments; None where there are none."""
-    timed = [(row.t_s, row.cpu_s) for row in rows if row.cpu_s is not None]
-    if len(timed) < 2:
+def spent_s(known: Iterable[tuple[int, float]], start_ns: int, end_ns: int) -> float | None:
+    """Return the CPU seconds between two moments, on straight lines between what is `known` by moment.
+
+    None where that is less than two moments. A tick that came too late, and is left out, costs nothing of it.
+    """
+    points = sorted(known)
+    if len(points) < 2:
         return None
-    first = min(timed, key=lambda at: abs(at[0] - start_s))
-    last = min(timed, key=lambda at: abs(at[0] - end_s))
-    return last[1] - first[1]
+    return used_at(points, end_ns) - used_at(points, start_ns)
+
+
+def used_at(known: Sequence[tuple[int, float]], moment_ns: int) -> float:
+    """Return the value at a moment on the straight lines between those of `known`, which is in order.
+
+    Before the first and after the last nothing is made up: the value is theirs.
+    """
+    after = bisect_left(known, (moment_ns,))
+    if after in (0, len(known)):
+        return known[min(after, len(known) - 1)][1]
+    (left_ns, left), (right_ns, right) = known[after - 1], known[after]
+    return left + (right - left) * (moment_ns - left_ns) / (right_ns - left_ns)

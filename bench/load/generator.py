@@ -75,6 +75,8 @@ class Second:
     """Open loop: requests for which no connection was free when they were due."""
     handshake_us: dict[int, int] = field(default_factory=dict)
     """Empty without TLS."""
+    statuses: dict[str, int] = field(default_factory=dict)
+    """Responses by status, correct or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,7 @@ def merge_seconds(parts: Sequence[Event]) -> Second:
         late=sums.counts["late"],
         queued=sums.counts["queued"],
         never_started=sums.counts["never_started"],
+        statuses=dict(sorted(sums.statuses.items())),
         latency_us=histogram("latency_us"),
         service_us=histogram("service_us"),
         connect_us=histogram("connect_us"),

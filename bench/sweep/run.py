@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import PlanError
-from bench.experiment import recorder, run
+from bench.experiment import recorder
 from bench.experiment.recorder import PlannedTrial
+from bench.experiment.stage import Stage
 from bench.experiment.summary import Outcome
 from bench.machine import describe
 from bench.plan import bounds
@@ -18,6 +19,7 @@ from bench.plan.grid import Grid
 from bench.plan.run_plan import Mode, Plan
 from bench.progress import Progress
 from bench.runs import storage, timeline
+from bench.runs.machine_record import MachineRecord
 from bench.runs.record import TrialWarning
 from bench.runs.sweep_trial import SweepRun, SweepTrial
 
@@ -57,8 +59,8 @@ class Sweep:
     """Of each item."""
 
 
-def prepare(baseline: Mapping[str, Any], grid: Grid) -> Sweep:
-    """Return the sweep of `grid` over the values of a plan, `baseline`.
+def prepare(baseline: Mapping[str, Any], grid: Grid, stage: Stage) -> Sweep:
+    """Return the sweep of `grid` over the values of a plan, `baseline`, that `stage` can carry out.
 
     PlanError where the plan of a cell makes no sense, or its subject cannot do it; LabError where the system
     does not allow as many open files as a cell needs. Nothing has been started then.
@@ -67,7 +69,7 @@ def prepare(baseline: Mapping[str, Any], grid: Grid) -> Sweep:
     cells = grids.plans(baseline, grid)
     for cell, plan in cells:
         try:
-            run.check(plan)
+            stage.check(plan)
         except PlanError as error:
             raise PlanError(f"--vary {grid.label(cell)}: {error}") from error
         for mode in plan.modes:
@@ -77,14 +79,16 @@ def prepare(baseline: Mapping[str, Any], grid: Grid) -> Sweep:
     return Sweep({**baseline, "seed": seed}, grid, tuple(items), cells[0][1].trials)
 
 
-def perform(sweep: Sweep, lab_name: str, root: Path, progress: Progress) -> SweepRun:
+def perform(sweep: Sweep, stage: Stage, root: Path, progress: Progress) -> SweepRun:
     """Run every trial of `sweep`, recording each under `root` as it ends; as `experiment.run.perform`."""
     facts = describe.describe()
-    with storage.create(root, sweep.baseline, facts, grid=sweep.grid.to_json()) as writer:
-        return _record(sweep, writer, lab_name, progress, ())
+    with storage.create(
+        root, sweep.baseline, facts, grid=sweep.grid.to_json(), machines=stage.machines
+    ) as writer:
+        return _record(sweep, writer, stage, progress, ())
 
 
-def resume(sweep: Sweep, begun: SweepRun, lab_name: str, progress: Progress) -> SweepRun:
+def resume(sweep: Sweep, begun: SweepRun, stage: Stage, progress: Progress) -> SweepRun:
     """Run the trials of `sweep` that `begun` lacks, into its folder.
 
     PlanError where it was begun on another machine, has no trial, or lacks none. A trial of another commit,
@@ -92,17 +96,18 @@ def resume(sweep: Sweep, begun: SweepRun, lab_name: str, progress: Progress) -> 
     """
     if not begun.trials:
         raise PlanError(f"--resume {begun.directory}: it has no trial to go on from; begin a new sweep")
+    _check_cluster(begun, stage.machines)
     notes = tuple(_check_machine(begun))
     if not next(_missing(sweep, begun.trials), None):
         raise PlanError(
             f"--resume {begun.directory}: it lacks no trial; `bench show {begun.directory}` shows it"
         )
     with storage.reopen(begun) as writer:
-        return _record(sweep, writer, lab_name, progress, notes)
+        return _record(sweep, writer, stage, progress, notes)
 
 
 def _record(
-    sweep: Sweep, writer: storage.Writer, lab_name: str, progress: Progress, notes: Sequence[TrialWarning]
+    sweep: Sweep, writer: storage.Writer, stage: Stage, progress: Progress, notes: Sequence[TrialWarning]
 ) -> SweepRun:
     missing = list(_missing(sweep, writer.run.trials))
     first = _next_number(writer)
@@ -110,7 +115,7 @@ def _record(
     lasts_s = sum(_estimate_s(item.plan) for _, item in missing)
     progress.note(f"{len(sweep.grid)} cells, {len(missing)} trials: about {lasts_s / 60:.1f} minutes")
     interrupted = recorder.record(
-        PlannedTrial(writer, partial(_trial, item, number, lab_name, progress, notes), block)
+        PlannedTrial(writer, partial(_trial, item, number, stage, progress, notes), block)
         for number, (block, item) in enumerate(missing, first)
     )
     return recorder.finished(writer, interrupted)
@@ -139,11 +144,28 @@ def _next_number(writer: storage.Writer) -> int:
 
 
 def _trial(
-    item: SweepItem, number: int, lab_name: str, progress: Progress, notes: Sequence[TrialWarning]
+    item: SweepItem, number: int, stage: Stage, progress: Progress, notes: Sequence[TrialWarning]
 ) -> Outcome[SweepTrial]:
-    outcome = run.perform_trial(item.plan, number, item.mode, lab_name, progress)
+    outcome = stage.perform(item.plan, number, item.mode, progress)
     trial = replace(outcome.trial, warnings=(*outcome.trial.warnings, *notes))
     return Outcome(SweepTrial.of(trial, item.cell, item.case), outcome.moments, outcome.latencies)
+
+
+def _check_cluster(begun: SweepRun, machines: Sequence[MachineRecord]) -> None:
+    """Raise PlanError where the places of a cluster are not those that it was begun on, or unlike them."""
+    places = [{each.name: each.description for each in found} for found in (begun.machines, machines)]
+    if places[0].keys() != places[1].keys():
+        raise PlanError(
+            f"--resume {begun.directory}: it was begun with {', '.join(places[0]) or 'no cluster'}, and here"
+            f" are {', '.join(places[1]) or 'none'}; begin a new sweep"
+        )
+    for name, before in places[0].items():
+        for key in _OF_THE_MACHINE:
+            if before.get(key) != places[1][name].get(key):
+                differs = _first_difference(key, before.get(key), places[1][name].get(key))
+                raise PlanError(
+                    f"--resume {begun.directory}: {name} is another: {differs}; begin a new sweep"
+                )
 
 
 def _check_machine(begun: SweepRun) -> Iterator[TrialWarning]:

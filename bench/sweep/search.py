@@ -8,8 +8,9 @@ from typing import Any
 
 from bench.analysis import objective, rate_search
 from bench.analysis.objective import Objective
-from bench.experiment import recorder, run
+from bench.experiment import recorder
 from bench.experiment.recorder import PlannedTrial
+from bench.experiment.stage import Stage
 from bench.experiment.summary import Outcome
 from bench.machine import describe
 from bench.plan import grid as grids
@@ -31,21 +32,27 @@ def plan_at(baseline: Mapping[str, Any], rate: float) -> Plan:
 
 
 def perform(
-    baseline: Mapping[str, Any], sought: Objective, *, lab_name: str, root: Path, progress: Progress
+    baseline: Mapping[str, Any], sought: Objective, *, stage: Stage, root: Path, progress: Progress
 ) -> SweepRun:
     """Run trials until the rate is known, or no more are allowed; recorded as `experiment.run.perform` does.
 
     PlanError before anything is written where a plan makes no sense or its subject cannot do it.
     """
     for rate in (sought.where.low, sought.where.high):
-        run.check(plan_at(baseline, rate))
+        stage.check(plan_at(baseline, rate))
     grid = {_AXIS.key: list[Any]()}
     facts = describe.describe()
     with storage.create(
-        root, baseline, facts, label="search-rate", grid=grid, objective=sought.to_json()
+        root,
+        baseline,
+        facts,
+        label="search-rate",
+        grid=grid,
+        objective=sought.to_json(),
+        machines=stage.machines,
     ) as writer:
         progress.started(writer.directory, sought.where.most_trials)
-        interrupted = recorder.record(_trials(baseline, sought, writer, lab_name, progress))
+        interrupted = recorder.record(_trials(baseline, sought, writer, stage, progress))
         return recorder.finished(writer, interrupted)
 
 
@@ -53,13 +60,13 @@ def _trials(
     baseline: Mapping[str, Any],
     sought: Objective,
     writer: storage.Writer,
-    lab_name: str,
+    stage: Stage,
     progress: Progress,
 ) -> Iterator[PlannedTrial]:
     """Yield the next trial for as long as there is one; the ones before have been recorded then."""
     while (rate := _next_rate(writer.run.trials, sought)) is not None:
         number = len(writer.run.trials) + 1
-        yield PlannedTrial(writer, partial(_trial, baseline, rate, number, lab_name, progress), number)
+        yield PlannedTrial(writer, partial(_trial, baseline, rate, number, stage, progress), number)
 
 
 def _next_rate(measured: Sequence[SweepTrial], sought: Objective) -> float | None:
@@ -68,9 +75,9 @@ def _next_rate(measured: Sequence[SweepTrial], sought: Objective) -> float | Non
 
 
 def _trial(
-    baseline: Mapping[str, Any], rate: float, number: int, lab_name: str, progress: Progress
+    baseline: Mapping[str, Any], rate: float, number: int, stage: Stage, progress: Progress
 ) -> Outcome[SweepTrial]:
     plan, cell = plan_at(baseline, rate), {_AXIS.key: rate}
-    outcome = run.perform_trial(replace(plan, trials=1), number, plan.modes[0], lab_name, progress)
+    outcome = stage.perform(replace(plan, trials=1), number, plan.modes[0], progress)
     case = Grid((Axis(_AXIS.key, (rate,)),)).label(cell)
     return Outcome(SweepTrial.of(outcome.trial, cell, case), outcome.moments, outcome.latencies)

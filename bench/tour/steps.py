@@ -75,7 +75,7 @@ def _perform(step: Step, lab_name: str, root: Path, progress: Progress) -> RunRe
     if step.name == SNIPPET:
         return _write_snippets(lab_name, root, progress)
     if step.scenario is None:
-        return run.perform(_INCIDENT, lab_name, root, progress)
+        return run.perform(_INCIDENT, run.LabStage(lab_name), root, progress)
     plan = step.scenario.plan(dict(step.scenario.brief))
     return scenario_runs.perform(step.scenario, plan, lab_name, root, progress)
 

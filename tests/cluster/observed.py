@@ -90,8 +90,8 @@ def machine(
     )
     result = TrialResult(
         start_ns=START_NS,
-        first=reading(START_NS, role, 1.0),
-        last=reading(START_NS + 2 * SECOND_NS, role, 1.0 + cpu_s, waited_s=waited_s, idle_s=idle_s),
+        first=reading(START_NS + SECOND_NS, role, 1.0),
+        last=reading(START_NS + 3 * SECOND_NS, role, 1.0 + cpu_s, waited_s=waited_s, idle_s=idle_s),
         done=(),
         samples=(HostSample(START_NS + 100_000_000, role, time_wait=time_wait, ports_used=ports_used),),
         seen={role: seen},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,13 @@ SOON_S = 0.2
 
 
 @pytest.fixture(autouse=True)
-def dask() -> None:
+def scratch(tmp_path: Path) -> Iterator[Path]:
+    """Return where a scheduler of this process has its scratch space: else in the temporary folder of all."""
     needs.module(PACKAGE, EXTRA)
+    import dask.config  # noqa: PLC0415 - takes a while
+
+    with dask.config.set({"temporary-directory": str(tmp_path)}):
+        yield tmp_path / "dask-scratch-space"
 
 
 def said(address: str, security: Any = None, timeout_s: float = 20.0) -> str:
@@ -73,10 +78,11 @@ def ask(held: Mapping[str, Any] | None, client: Mapping[str, Any] | None, protoc
     return asyncio.run(serve())
 
 
-def test_it_answers(files: Mapping[str, certificates.CertificateFiles]) -> None:
+def test_it_answers(files: Mapping[str, certificates.CertificateFiles], scratch: Path) -> None:
     ours = files["ours"].security()
     assert ask(ours, ours, "tls") == ""
     assert ask(None, None, "tcp") == ""
+    assert scratch.is_dir()
 
 
 def test_one_side_speaks_tls(files: Mapping[str, certificates.CertificateFiles]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench.analysis import claims
-from bench.cluster import lost_part, merge
+from bench.cluster import lost_part, merge, shared_window
 from bench.cluster.merge import MachinePart
 from bench.cluster.reporter import PartCounts, PartReport
 from bench.experiment.trial_result import TrialTimes
@@ -61,8 +61,8 @@ def test_what_a_lost_proxy_counted_and_used_is_that_of_its_last_report() -> None
     ]
     found = lost("proxy-1", reports)
     assert found.result.counts == late
-    assert found.result.result.spent_s("proxy") == 2.5
-    row = merge.machine_trial(found)
+    assert found.result.result.spent_s("proxy") == pytest.approx(2.3)  # 1.2 s of it by the window
+    row = merge.machine_trial(found, totals(9))
     assert (row.opened, row.accepted, row.memory_mib, row.port_range) == (6, 9, 20.0, 28232)
     assert row.lost == "its worker is gone"
 
@@ -88,7 +88,7 @@ def test_the_window_ends_with_the_last_second_that_is_known_of_all(
 ) -> None:
     whole = tuple(replace(second(n, count), in_window=n > 0) for n, count in enumerate((500, 70, 80, 90, 99)))
     other = machine("client-2", requests=239, seconds=whole)
-    parts = lost_part.end_window(
+    parts = shared_window.end_window(
         [lost("client-1", client(50, 7, 8)), other, machine("proxy-1")],
         START_NS + round(limit_s * SECOND_NS),
     )
@@ -102,7 +102,7 @@ def test_the_window_ends_with_the_last_second_that_is_known_of_all(
 
 def test_parts_that_are_lost_are_merged_like_the_others() -> None:
     parts = [lost("client-1", client(50, 7)), machine("client-2", requests=9), machine("proxy-1")]
-    merged = merge.merge_results([*parts, lost("backend-1", [])], ())
+    merged = merge.merge_results([*parts, lost("backend-1", [])], (), totals(9))
     assert merged.interrupted
     assert merged.seen["proxy"].counters is not None
     assert merged.seen["backend"].counters is None

@@ -19,8 +19,8 @@ def test_every_moment_is_told_in_our_clock() -> None:
     )
     here = merge.in_our_clock(late, AHEAD_NS)
     assert here.result.start_ns == START_NS - AHEAD_NS
-    assert here.result.first.moment_ns == START_NS - AHEAD_NS
-    assert here.result.last.reading.moment_ns == START_NS + 2 * SECOND_NS - AHEAD_NS
+    assert here.result.first.moment_ns == START_NS + SECOND_NS - AHEAD_NS
+    assert here.result.last.reading.moment_ns == START_NS + 3 * SECOND_NS - AHEAD_NS
     assert here.result.samples[0].t_ns == START_NS + 100_000_000 - AHEAD_NS
     assert here.totals is not None
     assert here.totals.window_end_ns == START_NS + 3 * SECOND_NS - AHEAD_NS
@@ -31,7 +31,7 @@ def test_every_moment_is_told_in_our_clock() -> None:
 
 def test_counts_of_the_machines_of_a_role_are_summed_and_ports_are_those_of_the_fullest() -> None:
     parts = [machine("proxy-1", opens=10, ports_used=5), machine("proxy-2", opens=30, ports_used=9)]
-    seen = merge.merge_results(parts, ()).seen["proxy"]
+    seen = merge.merge_results(parts, (), totals(1)).seen["proxy"]
     assert seen.counters is not None
     assert seen.counters.active_opens == 40
     assert seen.sockets is not None
@@ -41,11 +41,11 @@ def test_counts_of_the_machines_of_a_role_are_summed_and_ports_are_those_of_the_
 
 def test_one_machine_without_counters_leaves_the_sum_unknown() -> None:
     parts = [machine("proxy-1"), machine("proxy-2", opens=None)]
-    assert merge.merge_results(parts, ()).seen["proxy"].counters is None
+    assert merge.merge_results(parts, (), totals(1)).seen["proxy"].counters is None
 
 
 def test_a_role_without_a_machine_was_not_seen() -> None:
-    seen = merge.merge_results([machine("client-1", requests=1)], ()).seen["proxy"]
+    seen = merge.merge_results([machine("client-1", requests=1)], (), totals(1)).seen["proxy"]
     assert (seen.sockets, seen.counters) == (None, None)
 
 
@@ -55,7 +55,7 @@ def test_cpu_is_summed_and_the_worst_machine_says_how_hard_it_was_on_the_clients
         machine("client-2", requests=1, cpu_s=0.25, waited_s=0.4, idle_s=0.2),
         machine("proxy-1", cpu_s=1.5),
     ]
-    merged = merge.merge_results(parts, ())
+    merged = merge.merge_results(parts, (), totals(1))
     assert merged.spent_s("client") == pytest.approx(0.75)
     assert merged.spent_s("proxy") == pytest.approx(1.5)
     assert merged.pressure.run_queue_wait == pytest.approx(0.2)
@@ -93,7 +93,7 @@ def test_what_one_proxy_does_not_count_is_not_known_of_all() -> None:
 
 
 def test_a_machine_has_a_row_of_its_own() -> None:
-    row = merge.machine_trial(machine("backend-1", served={"accepted": 4, "requests": 90}))
+    row = merge.machine_trial(machine("backend-1", served={"accepted": 4, "requests": 90}), totals(1))
     assert (row.name, row.role, row.requests, row.accepted, row.port_range) == (
         "backend-1",
         "backend",
@@ -103,18 +103,3 @@ def test_a_machine_has_a_row_of_its_own() -> None:
     )
     assert (row.time_wait_peak, row.time_wait_end, row.ports_used_peak, row.cpu_s) == (4, 3, 5, 0.5)
     assert (row.clock_offset_ms, row.clock_error_ms) == (0.0, 0.001)
-
-
-def test_the_window_is_what_all_clients_share() -> None:
-    early = replace(totals(7), window_end_ns=START_NS + 2 * SECOND_NS)
-    both = [(early, (second(0, 3), second(1, 4))), (totals(11), (second(0, 5), second(1, 6), second(2, 9)))]
-    shared, seconds = merge.common_window(both)
-    assert (shared.requests, shared.window_end_ns) == (18, START_NS + 2 * SECOND_NS)
-    assert shared.errors["timeout"] == 4
-    assert [[each.in_window for each in own] for own in seconds] == [[True] * 2, [True, True, False]]
-
-
-def test_windows_that_end_within_a_tenth_are_one() -> None:
-    late = replace(totals(7), window_end_ns=START_NS + 3 * SECOND_NS + 50_000_000)
-    shared, _ = merge.common_window([(late, ()), (totals(11), ())])
-    assert (shared.requests, shared.window_end_ns) == (18, late.window_end_ns)

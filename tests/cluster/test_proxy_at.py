@@ -10,18 +10,20 @@ from tests import bench_process
 from tests.cluster.clusters import RunningCluster
 
 PROXY = "10.89.1.4:18080"
-BACKENDS = [f"10.89.1.{number}:19000" for number in (1, 2, 3)]
+BACKEND_PORTS = {"short": "19000", "keepalive": "19001"}
+"""Connections in TIME_WAIT of the other mode would have to be waited for."""
 
 
-def upstream_flags() -> list[str]:
+def upstream_flags(mode: str) -> list[str]:
     """Return the flags of a proxy before whatever backends come."""
-    return [word for backend in BACKENDS for word in ("--upstream", backend)]
+    backends = [f"10.89.1.{number}:{BACKEND_PORTS[mode]}" for number in (1, 2, 3)]
+    return [word for backend in backends for word in ("--upstream", backend)]
 
 
 @pytest.mark.parametrize("mode", [pytest.param("short", marks=pytest.mark.long), "keepalive"])
 def test_what_it_opens_is_counted_beside_it(cluster: RunningCluster, tmp_path: Path, mode: str) -> None:
-    flags = ("--proxy-at", PROXY, "--backends", "3", "--backend-port", "19000", "--mode", mode)
-    with cluster.process("host-4", "-m", "proxy", "--listen", PROXY, "--mode", mode, *upstream_flags()):
+    flags = ("--proxy-at", PROXY, "--backends", "3", "--backend-port", BACKEND_PORTS[mode], "--mode", mode)
+    with cluster.process("host-4", "-m", "proxy", "--listen", PROXY, "--mode", mode, *upstream_flags(mode)):
         (trial,) = cluster.trials(tmp_path, *flags)
     rows = {row["name"]: row for row in trial["machines"]}
     assert sorted(rows) == ["backend-1", "backend-2", "backend-3", "client-1", "proxy-1"]

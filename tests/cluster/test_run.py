@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.cluster.left_over import FEW
 from tests import bench_process
-from tests.cluster.clusters import RunningCluster
+from tests.cluster.clusters import QUICK, RunningCluster
 
 
 @pytest.mark.parametrize(
@@ -77,10 +78,19 @@ def test_what_is_on_its_way_at_the_end_of_the_window_is_counted_on_every_machine
     assert bench_process.codes(trial) == set()
 
 
-def test_what_a_trial_before_left_in_time_wait_is_said(cluster: RunningCluster, tmp_path: Path) -> None:
-    flags = ("--mode", "short", "--backend-port", "19003", "--trials", "2")
-    first, second = sorted(cluster.trials(tmp_path, *flags), key=lambda trial: int(trial["trial"]))
-    said = [warning["message"] for warning in second["warnings"] if "are in TIME_WAIT" in warning["message"]]
-    (left,) = re.findall(r"^proxy-1: ([\d,]+) connections of before are in TIME_WAIT", "\n".join(said))
-    # A trial that others disturbed is made twice, and leaves as many again.
-    assert int(left.replace(",", "")) >= first["upstream"]["connections_opened"]
+@pytest.mark.long
+@pytest.mark.parametrize("flags", [(), ("--subject", "direct")])
+def test_a_trial_waits_for_what_the_one_before_left_in_time_wait(
+    cluster: RunningCluster, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    port = "19004" if flags else "19003"
+    many = ("--mode", "short", "--backend-port", port, "--trials", "2", "--connections", "32", *flags)
+    where = ("--lab", "cluster", "--scheduler", cluster.path, "--data-interface", "data", *QUICK)
+    done = bench_process.run("run", *where, *many, "--json", "-o", tmp_path)
+    trials = json.loads(done.stdout)["trials"]
+    few = FEW * trials[0]["ports"]["range"]
+    for trial in trials:
+        opened = trial["upstream"]["connections_opened"]
+        assert opened > 2 * few
+        assert trial["ports"]["used_peak"] <= opened + few + 64  # and those of the trial before are gone
+        assert not any("TIME_WAIT" in warning["message"] for warning in trial["warnings"])

@@ -98,6 +98,17 @@ def test_a_worker_opens_pid_namespaces_and_its_roles_have_no_rights_of_its_own(
     assert cluster.run(SUPERVISOR) == [[2, True, True]] * 4
 
 
+HEARTBEATS = """
+async def told(dask_worker):
+    import asyncio
+    # Until the first answer of the scheduler it is Dask's own.
+    while dask_worker.periodic_callbacks["heartbeat"].callback_time < 2000:
+        await asyncio.sleep(0.05)
+    return dask_worker.periodic_callbacks["heartbeat"].callback_time
+
+with connect() as client:
+    print(json.dumps(list(client.run(told).values())))
+"""
 LISTENS = """
 def listens():
     import psutil
@@ -251,6 +262,10 @@ Path("/proc/sys/user/max_net_namespaces").write_text("0")
     assert line.startswith("bench: cluster: ")
     assert line.endswith("; `bench doctor` says more")
     assert not (tmp_path / "cluster.json").exists()
+
+
+def test_workers_seldom_tell_how_they_fare(cluster: RunningCluster) -> None:
+    assert cluster.run(HEARTBEATS) == [10_000.0] * 4
 
 
 def test_a_file_whose_cluster_runs(cluster: RunningCluster) -> None:

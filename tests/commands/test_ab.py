@@ -47,7 +47,7 @@ def test_a_side_may_be_a_plan_or_a_run_and_flags_win_over_both(tmp_path: Path) -
         (("connections=many", "trials=3"), "connections=many: Invalid value for '--connections'"),
         (("colour=red", "trials=3"), "colour=red: No such option"),
         (("pin=yes", "trials=3"), "pin=yes: pin is true or false, not 'yes'"),
-        (("lab=loopback", "lab=auto"), "the sides name different labs (auto, loopback); give --lab"),
+        (("lab=loopback", "lab=auto"), "the plans name different labs (auto, loopback); give --lab"),
         (("trials=3", "trials=4"), "the plans differ in their trials (a: 3, b: 4); give --trials"),
     ],
 )

@@ -114,7 +114,7 @@ print(sorted(name for name in sys.modules if name.startswith("bench.")))
 """
     done = subprocess.run([sys.executable, "-c", typed], capture_output=True, text=True, check=True)
     imported = done.stdout.splitlines()[-1]
-    group = ["closed_output", "lazy_group"]
+    group = ["closed_output", "interruption", "lazy_group"]
     names = ["bench.cli", "bench.commands", *(f"bench.commands.{name}" for name in group), "bench.errors"]
     assert imported == str(names)
 

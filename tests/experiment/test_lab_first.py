@@ -31,6 +31,9 @@ CONFIGURATION = "server { listen 80; location / { proxy_pass http://127.0.0.1:9;
     "arguments",
     [
         ("run",),
+        ("ab", "mode=short", "mode=keepalive"),
+        ("sweep", "--vary", "pool-idle=1,2"),
+        ("search", "--require", "latency_ms.p99<20"),
         ("incident",),
         ("tour",),
         ("prove", "nginx.conf"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from bench.observe.tcp_counters import Counters
 from bench.observe.time_wait import HostSockets
 from bench.plan import run_plan
 from bench.plan.run_plan import Mode
-from bench.runs.record import ERROR_KINDS, ROLES, TimeWait, Trial, Witnesses
+from bench.runs.record import ERROR_KINDS, TimeWait, Trial, Witnesses
 from bench.subjects.subject import SubjectCounts
 
 S = 10**9
@@ -37,13 +38,17 @@ LOAD = Second(
 COUNTERS = Counters()
 
 
-def samples(ports_per_tick: int) -> tuple[HostSample, ...]:
-    """Return five seconds with 2 ms of the proxy's CPU, and 1 ms of the clients', each tenth."""
+def samples(ports_per_tick: int, late: Collection[int] = ()) -> tuple[HostSample, ...]:
+    """Return five seconds with 2 ms of the proxy's CPU, and 1 ms of the clients', each tenth.
+
+    Ticks that come too `late` are left out.
+    """
     return tuple(
         HostSample(
             tick * S // 10, host, ports_used=tick * ports_per_tick, cpu_s=tick * used_s, memory_mib=1.0
         )
         for tick in range(51)
+        if tick not in late
         for host, used_s in (("proxy", 0.002), ("client", 0.001))
     )
 
@@ -62,7 +67,7 @@ def readings(pressure: Pressure) -> list[MeterReading]:
         MeterReading(
             at_s * S,
             SaturationReading(at_s * S, [waited * length_s], idle * length_s, ksoftirqd * length_s),
-            dict.fromkeys(ROLES, 0.0),
+            {"client": at_s * 0.01, "proxy": at_s * 0.02, "backend": 0.0},
             None,
             None,
         )
@@ -77,7 +82,7 @@ def trial(mode: Mode, values: dict[str, Any] | None = None, **changes: Any) -> T
     known: dict[str, Any] = {
         "accepted": opened, "kernel": opened, "subject": opened, "lost": 0, "errors": {}, "totals": TOTALS,
         "ports_per_tick": 0, "pressure": Pressure(0.0, 0.5, 0.25), "interrupted": False, "proxy": (0, 5000),
-        "backend": (0, 0), "requests": 5000,
+        "backend": (0, 0), "requests": 5000, "late": (),
     } | changes  # fmt: skip
     seen = {
         "client": observed("client", known["kernel"]),
@@ -86,7 +91,15 @@ def trial(mode: Mode, values: dict[str, Any] | None = None, **changes: Any) -> T
     }
     first, last = readings(known["pressure"])
     result = TrialResult(
-        0, first, last, (), samples(known["ports_per_tick"]), seen, (), 0.01, known["interrupted"]
+        0,
+        first,
+        last,
+        (),
+        samples(known["ports_per_tick"], known["late"]),
+        seen,
+        (),
+        0.01,
+        known["interrupted"],
     )
     facts = RunFacts(
         run_plan.build(values or {}), 1, mode, "namespaces", "1", result, known["totals"], [LOAD],
@@ -112,6 +125,13 @@ def test_cpu_per_request_is_taken_over_the_window_alone() -> None:
     assert done.cpu_us_per_request["proxy"] == pytest.approx(20.0)
     assert done.cpu_us_per_request["client"] == pytest.approx(10.0)
     assert done.ksoftirqd_cpu_share == 0.25
+
+
+@pytest.mark.parametrize("late", [range(8, 13), range(48, 51), range(1, 51)])
+def test_cpu_per_request_does_not_suffer_from_ticks_that_came_too_late(late: range) -> None:
+    done = trial(Mode.SHORT, late=late)
+    assert done.cpu_us_per_request["proxy"] == pytest.approx(20.0)
+    assert done.cpu_us_per_request["client"] == pytest.approx(10.0)
 
 
 def test_an_ordinary_keepalive_trial() -> None:

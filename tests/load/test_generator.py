@@ -114,6 +114,7 @@ def test_a_second_is_returned_once_every_worker_has_reported_it() -> None:
         service_us={},
         connect_us={7: 2},
         queued=4,
+        statuses={"200": 2, "500": 2},
     )
     assert generator.read(0) is None
 

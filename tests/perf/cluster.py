@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ def interface_bytes():
 with connect() as client:
     print(json.dumps(client.run(interface_bytes)))
 """
+
+
+_SETTLED_S = 3.0
+"""After the start of a cluster: each worker has sent a heartbeat."""
+_IDLE_S = 20.0
+"""Long beside what two looks at the counters cost."""
 
 
 @contextmanager
@@ -122,31 +129,33 @@ def start(rounds: int) -> None:
 
 def traffic(rounds: int) -> None:
     """Count the bytes on the control interfaces of the workers beside those on the data interfaces."""
-    shares = []
+    loads: dict[str, tuple[str, ...]] = {"as fast as it goes": (), "1,000 requests/s": ("--rate", "1000")}
+    shares: dict[str, list[float]] = {name: [] for name in loads}
+    idle: list[float] = []
+    flags = ("--mode", "keepalive", "--clients", "2", "-c", "64", "--trials", "1", "-d", "5")
     with cluster("--local", "4") as (running, folder):
+        time.sleep(_SETTLED_S)
         for _ in range(rounds):
-            before = running.run(INTERFACE_BYTES)
-            run(
-                running,
-                folder,
-                "--mode",
-                "keepalive",
-                "--clients",
-                "2",
-                "-c",
-                "64",
-                "--trials",
-                "1",
-                "-d",
-                "5",
-            )
-            after = running.run(INTERFACE_BYTES)
-            used = {
-                name: sum(after[worker][name] - before[worker][name] for worker in after)
-                for name in ("control", "data")
-            }
-            shares.append(100 * used["control"] / used["data"])
-    print(f"harness traffic: {interval(shares)} % of the data traffic")  # noqa: T201
+            began_s = time.monotonic()
+            found = _bytes_of(running, lambda: time.sleep(_IDLE_S))
+            idle.append(found["control"] / (time.monotonic() - began_s) / 1000)
+            for name, load in loads.items():
+                found = _bytes_of(running, partial(run, running, folder, *flags, *load))
+                shares[name].append(100 * found["control"] / found["data"])
+    for name, each in shares.items():
+        print(f"harness traffic, {name}: {interval(each)} % of the data traffic")  # noqa: T201
+    print(f"harness traffic of four idle workers: {interval(idle)} kB/s")  # noqa: T201
+
+
+def _bytes_of(running: RunningCluster, act: Callable[[], object]) -> dict[str, int]:
+    """Return the bytes on the interfaces of all workers while something happens."""
+    before = running.run(INTERFACE_BYTES)
+    act()
+    after = running.run(INTERFACE_BYTES)
+    return {
+        name: sum(after[worker][name] - before[worker][name] for worker in after)
+        for name in ("control", "data")
+    }
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,9 +23,10 @@ from bench.analysis import compare, conditions, stats
 from bench.analysis.compare import Comparison
 from bench.analysis.conditions import Verdict
 from bench.experiment import ab
-from bench.experiment.ab import AbSide
+from bench.experiment.run import LabStage
 from bench.experiment.stopping import Stopping, Until, groups_of
 from bench.plan import run_plan
+from bench.plan.ab_sides import AbSide
 from bench.progress import Progress
 from bench.runs import read
 from bench.runs.record import RunRecord
@@ -90,13 +91,13 @@ def measure(kind: Kind, comparisons: int, root: Path, ends_s: float) -> None:
         os.environ["PYTHONPATH"] = str(_SPIN)
         os.environ["BENCH_SPIN_MARK"] = str(MARK)
         os.environ["BENCH_SPIN_LOOPS"] = str(_loops(kind, root))
-    name = lab.choose("loopback")
+    stage = LabStage(lab.choose("loopback"))
     for number in range(1, comparisons + 1):
         if time.monotonic() > ends_s:
             return
         sides = [AbSide("a", plan(kind, spins=False)), AbSide("b", plan(kind, spins=kind.spins))]
         stopping = Stopping(until=kind.until)
-        ab.perform(sides, name, root / f"{os.getpid()}-{number:03}", cast("Progress", Silent()), stopping)
+        ab.perform(sides, stage, root / f"{os.getpid()}-{number:03}", cast("Progress", Silent()), stopping)
 
 
 def _loops(kind: Kind, root: Path) -> int:
@@ -106,7 +107,7 @@ def _loops(kind: Kind, root: Path) -> int:
         return int(json.loads(known.read_text())["loops"])
     sides = [AbSide(label, plan(kind, spins=False)) for label in "ab"]
     runs = ab.perform(
-        sides, lab.choose("loopback"), root / "calibration", cast("Progress", Silent()), Stopping()
+        sides, LabStage(lab.choose("loopback")), root / "calibration", cast("Progress", Silent()), Stopping()
     )
     costs = [trial.cpu_us_per_request["proxy"] or 0.0 for run in runs for trial in run.trials]
     base_us = stats.median_interval(costs).center

@@ -26,12 +26,13 @@ from bench.sweep.run import Sweep
 from tests import bench_process, needs
 
 GRID = grids.check([Axis("subject.pool_idle", (0, 4, 16)), Axis("load.connections", (8, 16))])
+HERE = experiment.LabStage("loopback")
 SILENT = LiveLine(lambda state, now_s: None)
 
 
 def sweep(**plan: Any) -> Sweep:
     """Return the sweep of GRID with two trials in each cell."""
-    return sweeps.prepare(Plan(mode="keepalive", trials=2, seed=5).to_json() | plan, GRID)
+    return sweeps.prepare(Plan(mode="keepalive", trials=2, seed=5).to_json() | plan, GRID, HERE)
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ Played = Callable[..., list[tuple[int, Plan]]]
 
 def test_each_cell_has_its_trials_in_blocks_in_an_order_of_chance(played: Played, tmp_path: Path) -> None:
     done = played()
-    made = sweeps.perform(sweep(), "loopback", tmp_path, SILENT)
+    made = sweeps.perform(sweep(), HERE, tmp_path, SILENT)
     assert set(cells_of(done).values()) == {2}
     assert len(cells_of(done)) == 6
     order = [trial.case for trial in made.trials]
@@ -82,7 +83,7 @@ def test_each_cell_has_its_trials_in_blocks_in_an_order_of_chance(played: Played
 
 def test_a_sweep_goes_on_where_it_was_interrupted(played: Played, tmp_path: Path) -> None:
     first = played(5)
-    begun = sweeps.perform(sweep(), "loopback", tmp_path, SILENT)
+    begun = sweeps.perform(sweep(), HERE, tmp_path, SILENT)
     assert begun.interrupted
     directory = Path(str(begun.directory))
     with open(directory / "run.jsonl", "a") as file:
@@ -90,7 +91,7 @@ def test_a_sweep_goes_on_where_it_was_interrupted(played: Played, tmp_path: Path
     second = played()
     there = read.read(directory)
     assert len(there.damage) == 1
-    whole = sweeps.resume(sweep(), there, "loopback", SILENT)
+    whole = sweeps.resume(sweep(), there, HERE, SILENT)
     assert set((cells_of(first) + cells_of(second)).values()) == {2}
     again = read.read(directory)
     assert again.damage == ()
@@ -100,19 +101,19 @@ def test_a_sweep_goes_on_where_it_was_interrupted(played: Played, tmp_path: Path
 
 def test_a_sweep_that_lacks_nothing_is_not_begun_again(played: Played, tmp_path: Path) -> None:
     played()
-    made = sweeps.perform(sweep(), "loopback", tmp_path, SILENT)
+    made = sweeps.perform(sweep(), HERE, tmp_path, SILENT)
     with pytest.raises(PlanError, match="it lacks no trial"):
-        sweeps.resume(sweep(), read.read(Path(str(made.directory))), "loopback", SILENT)
+        sweeps.resume(sweep(), read.read(Path(str(made.directory))), HERE, SILENT)
 
 
 def test_a_sweep_without_a_trial_is_begun_anew(played: Played, tmp_path: Path) -> None:
     """As one is whose process died in its first trial: the header stands there alone."""
     played()
-    made = sweeps.perform(sweep(), "loopback", tmp_path, SILENT)
+    made = sweeps.perform(sweep(), HERE, tmp_path, SILENT)
     file = Path(str(made.directory), "run.jsonl")
     file.write_text(file.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
     with pytest.raises(PlanError, match="it has no trial to go on from; begin a new sweep"):
-        sweeps.resume(sweep(), read.read(file), "loopback", SILENT)
+        sweeps.resume(sweep(), read.read(file), HERE, SILENT)
 
 
 @pytest.mark.parametrize(
@@ -127,21 +128,21 @@ def test_on_another_machine_it_does_not_go_on(
     changed: dict[str, Any], said: str, played: Played, tmp_path: Path
 ) -> None:
     played(2)
-    begun = sweeps.perform(sweep(), "loopback", tmp_path, SILENT)
+    begun = sweeps.perform(sweep(), HERE, tmp_path, SILENT)
     elsewhere = replace(begun, machine={**begun.machine, **changed})
     with pytest.raises(PlanError, match=f"another machine, or this one has changed: {said}"):
-        sweeps.resume(sweep(), elsewhere, "loopback", SILENT)
+        sweeps.resume(sweep(), elsewhere, HERE, SILENT)
 
 
 def test_with_another_commit_its_trials_say_so(
     played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     played(2)
-    begun = sweeps.perform(sweep(), "loopback", tmp_path, SILENT)
+    begun = sweeps.perform(sweep(), HERE, tmp_path, SILENT)
     here = describe.describe()
     monkeypatch.setattr(describe, "describe", lambda: {**here, "git": {"commit": "f00", "dirty": False}})
     played()
-    whole = sweeps.resume(sweep(), begun, "loopback", SILENT)
+    whole = sweeps.resume(sweep(), begun, HERE, SILENT)
     warned = [any(warning.code == "resumed" for warning in trial.warnings) for trial in whole.trials]
     assert warned == [False] * 2 + [True] * 10
 

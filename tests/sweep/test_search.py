@@ -50,7 +50,7 @@ def searched(
     monkeypatch.setattr(experiment, "perform_trial", perform)
     values = Plan(mode="keepalive").to_json()
     silent = LiveLine(lambda state, now_s: None)
-    done = search.perform(values, SOUGHT, lab_name="loopback", root=root, progress=silent)
+    done = search.perform(values, SOUGHT, stage=experiment.LabStage("loopback"), root=root, progress=silent)
     return read.read(Path(str(done.directory)))
 
 
