@@ -109,7 +109,7 @@ def test_the_end_counts_the_verdicts_and_says_once_why_some_are_missing() -> Non
     told += rule([BY_NAME["polling"], BY_NAME["long-poll"]], [lost])
     assert report.format_end(told) == (
         "5 claims: 1 false, 2 that depend, 2 not measured here.\n"
-        "! not measured: polling, long-poll: No <water>\n"
+        "! not measured: polling, long-poll: Its run could not be made: no <water>\n"
     )
     page = html.render(report.build_page(told, [lost], "2026-03-14"))
     assert "many subscribers: polling, long polling, SSE, WebSocket: no &lt;water&gt;" in page

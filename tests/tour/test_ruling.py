@@ -57,7 +57,10 @@ def test_what_was_interrupted_decides_nothing(claim: ArticleClaim) -> None:
 @pytest.mark.parametrize("claim", DECIDED, ids=name)
 def test_a_step_that_was_not_taken_says_why(claim: ArticleClaim) -> None:
     taken = Step(claim.step, problem="nginx is not installed: {sorry[x]}")
-    for steps, said in (([], NOT_REACHED), ([taken], "Nginx is not installed: {sorry[x]}")):
+    for steps, said in (
+        ([], NOT_REACHED),
+        ([taken], "Its run could not be made: nginx is not installed: {sorry[x]}"),
+    ):
         (ruled,) = rule([claim], steps)
         assert (ruled.ruling.verdict, report.explain(ruled)) == (UNMEASURED, said)
 
