@@ -88,5 +88,7 @@ def gather(claim: ArticleClaim, run: "RunRecord[TrialRecord] | None") -> Evidenc
         case = trial.subject.name if claim.step == SNIPPET else case_of(trial)
         if case in cases or not claim.cases:
             cases.setdefault(case, []).append(trial)
+    if not claim.cases:
+        cases = dict(sorted(cases.items()))  # the trials were in random order
     refused = {} if run is None else {each.variant: each.reason for each in run.refused}
     return Evidence(cases, claim.figures, refused)

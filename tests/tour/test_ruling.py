@@ -130,6 +130,16 @@ def test_a_claim_asks_for_what_its_step_measures_and_draws(claim: ArticleClaim) 
     assert set(claim.pictures) <= {panel.title for panel in scenario.panels}
 
 
+def test_the_cases_of_a_run_stand_in_the_order_of_their_names() -> None:
+    values = {f"nginx 1.{minor} {idiom}": {"per_connection": 1.0} for minor, idiom in
+              ((31, "snippet"), (22, "snippet"), (31, "default"))}  # fmt: skip
+    assert list(rule_on("snippet", values).evidence.cases) == [
+        "nginx 1.22 snippet",
+        "nginx 1.31 default",
+        "nginx 1.31 snippet",
+    ]
+
+
 def test_a_part_of_the_nginx_versions_decides_nothing() -> None:
     claim, values = BY_NAME["snippet"], {"nginx 1.22.1 snippet": {"per_connection": 1.0}}
     step = take_step(claim, values)
