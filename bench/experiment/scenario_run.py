@@ -36,7 +36,9 @@ def perform(
     """
     cases, refused = sort_out(scenario, plan)
     if not cases:
-        raise PlanError(f"plan: {scenario.name}: nothing can be measured: {refused[0].reason}")
+        first = refused[0]
+        why = f"{first.variant} on {first.subject}: {first.reason}"
+        raise PlanError(f"plan: {scenario.name}: nothing can be measured: {why}")
     seed = plan.seed or recorder.draw_seed()
     plan = replace(plan, seed=seed)
     stopping = stopping or Stopping()

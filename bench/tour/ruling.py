@@ -75,13 +75,10 @@ def _decide(claim: ArticleClaim, step: Step | None, evidence: Evidence) -> Rulin
     # Where the run says what the cases are, one that ended early may lack some of them.
     is_part = not claim.cases and (step.interrupted or problem is not None)
     if is_part or not any(evidence.cases.values()):
-        return Ruling(ClaimVerdict.UNMEASURED, _begin_sentence(problem or NOT_REACHED))
+        why = NOT_REACHED if problem is None else f"Its run could not be made: {problem}"
+        return Ruling(ClaimVerdict.UNMEASURED, why)
     lack = evidence.find_lack()
     return claim.judge(evidence) if lack is None else Ruling(ClaimVerdict.UNMEASURED, lack)
-
-
-def _begin_sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}"
 
 
 def gather(claim: ArticleClaim, run: "RunRecord[TrialRecord] | None") -> Evidence:
@@ -91,5 +88,7 @@ def gather(claim: ArticleClaim, run: "RunRecord[TrialRecord] | None") -> Evidenc
         case = trial.subject.name if claim.step == SNIPPET else case_of(trial)
         if case in cases or not claim.cases:
             cases.setdefault(case, []).append(trial)
+    if not claim.cases:
+        cases = dict(sorted(cases.items()))  # the trials were in random order
     refused = {} if run is None else {each.variant: each.reason for each in run.refused}
     return Evidence(cases, claim.figures, refused)

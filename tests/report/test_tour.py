@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bench.report import html
 from bench.report import tour as report
+from bench.runs import read
 from bench.scenarios import catalogue
 from bench.tour.article import CLAIMS
 from bench.tour.evidence import ClaimVerdict
 from bench.tour.ruling import RuledClaim, rule
 from bench.tour.steps import Step
+from tests.synthetic import KEEPALIVE, SHORT, write
 from tests.tour.made_up_claims import BUSY, BY_NAME, rule_on, take_step
 from tests.tour.rulings import BORNE_OUT, dropped, moved, multiplexed
 
@@ -52,7 +55,22 @@ def test_a_claim_shows_what_is_said_why_its_figures_and_its_picture() -> None:
         "<summary>From one publisher to many subscribers",
     ):
         assert said in text
-    assert "CPU of the server</b>" not in text  # that is another claim's picture
+
+
+def test_a_claim_shows_its_own_pictures_and_no_other() -> None:
+    claim = replace(BY_NAME["http2"], pictures=("Request bytes",))
+    step = take_step(claim, BORNE_OUT["http2"])
+    text = html.render(report.build_page(rule([claim], [step]), [step], "2026-03-14"))
+    assert re.findall("<figcaption><b>(.*?)</b>", text) == ["Request bytes"]
+
+
+def test_the_cliff_is_shown_by_the_throughput_and_the_ratio_before_it_by_bars(tmp_path: Path) -> None:
+    run = read.read(write(tmp_path, {"short": SHORT, "keepalive": KEEPALIVE}, trials=1))
+    for name, pictures in (("cliff", ["Throughput"]), ("keepalive", ["Requests", "CPU of the proxy"])):
+        told = rule([BY_NAME[name]], [Step("incident", run=run)])
+        assert told[0].ruling.verdict is ClaimVerdict.TRUE
+        text = html.render(report.build_page(told, [], "2026-03-14"))
+        assert re.findall("<figcaption><b>(.*?)</b>", text) == pictures
 
 
 def test_a_verdict_is_told_without_its_colour() -> None:
@@ -109,7 +127,7 @@ def test_the_end_counts_the_verdicts_and_says_once_why_some_are_missing() -> Non
     told += rule([BY_NAME["polling"], BY_NAME["long-poll"]], [lost])
     assert report.format_end(told) == (
         "5 claims: 1 false, 2 that depend, 2 not measured here.\n"
-        "! not measured: polling, long-poll: No <water>\n"
+        "! not measured: polling, long-poll: Its run could not be made: no <water>\n"
     )
     page = html.render(report.build_page(told, [lost], "2026-03-14"))
     assert "many subscribers: polling, long polling, SSE, WebSocket: no &lt;water&gt;" in page

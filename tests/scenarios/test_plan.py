@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from bench.experiment import scenario_run as runs
 from bench.experiment.definition import Need, Variant
 from bench.experiment.proxy_setup import ProxySetup
 from bench.lab import LabRequest
+from bench.report.live import show_live
 from bench.subjects.subject import Traffic
 from tests.scenarios.sample_scenario import SCENARIO, TeaSettings
 
@@ -114,3 +117,13 @@ def test_a_program_that_is_not_here_is_refused_and_the_rest_is_measured() -> Non
     cases, (refused,) = runs.sort_out(SCENARIO, asked)
     assert [case.name for case in cases] == ["bag direct"]
     assert refused.reason.startswith("is not here as /nowhere; install it")
+
+
+def test_where_no_case_can_be_measured_the_first_one_is_named(tmp_path: Path) -> None:
+    closed = replace(SCENARIO, refuse=lambda _case, _settings: "the kitchen is closed")
+    with (
+        show_live(io.StringIO(), silent=True) as shown,
+        pytest.raises(PlanError, match="nothing can be measured: bag on direct: the kitchen is closed"),
+    ):
+        runs.perform(closed, closed.plan({}), "loopback", tmp_path, shown)
+    assert list(tmp_path.iterdir()) == []

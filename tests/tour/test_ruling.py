@@ -57,7 +57,10 @@ def test_what_was_interrupted_decides_nothing(claim: ArticleClaim) -> None:
 @pytest.mark.parametrize("claim", DECIDED, ids=name)
 def test_a_step_that_was_not_taken_says_why(claim: ArticleClaim) -> None:
     taken = Step(claim.step, problem="nginx is not installed: {sorry[x]}")
-    for steps, said in (([], NOT_REACHED), ([taken], "Nginx is not installed: {sorry[x]}")):
+    for steps, said in (
+        ([], NOT_REACHED),
+        ([taken], "Its run could not be made: nginx is not installed: {sorry[x]}"),
+    ):
         (ruled,) = rule([claim], steps)
         assert (ruled.ruling.verdict, report.explain(ruled)) == (UNMEASURED, said)
 
@@ -125,6 +128,16 @@ def test_a_claim_asks_for_what_its_step_measures_and_draws(claim: ArticleClaim) 
     assert set(claim.cases) <= {case.variant for case in plan.cases}
     assert len(plan.subjects) == 1  # else two cases would have one name
     assert set(claim.pictures) <= {panel.title for panel in scenario.panels}
+
+
+def test_the_cases_of_a_run_stand_in_the_order_of_their_names() -> None:
+    values = {f"nginx 1.{minor} {idiom}": {"per_connection": 1.0} for minor, idiom in
+              ((31, "snippet"), (22, "snippet"), (31, "default"))}  # fmt: skip
+    assert list(rule_on("snippet", values).evidence.cases) == [
+        "nginx 1.22 snippet",
+        "nginx 1.31 default",
+        "nginx 1.31 snippet",
+    ]
 
 
 def test_a_part_of_the_nginx_versions_decides_nothing() -> None:

@@ -63,6 +63,13 @@ def test_the_statements_are_read_where_the_picture_is_as_wide_as_a_phone(figure:
         assert pixels >= least
 
 
+def test_where_both_have_a_cliff_a_ratio_before_it_says_nothing(tmp_path: Path) -> None:
+    run = read.read(write(tmp_path, CLIFF, trials=1))
+    (short,) = [trial for trial in run.trials if trial.mode == "short"]
+    both = tuple(dataclasses.replace(trial, ports=short.ports) for trial in run.trials)
+    assert finding.state_cliff(sides.split(dataclasses.replace(run, trials=both))) == []
+
+
 @pytest.mark.parametrize("void", ["short", "keepalive"])
 def test_without_both_rates_there_is_no_statement(tmp_path: Path, void: str) -> None:
     run = read.read(write(tmp_path, CLIFF, trials=1))
