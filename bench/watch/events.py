@@ -238,7 +238,21 @@ class ConnectionLedger:
 
 def hop_flow(counts: Sequence[int], lifetimes_s: tuple[float, ...]) -> HopFlow:
     """Return the flow of a hop from its counts, which are in the order of `FlowCount`, as its fields are."""
-    return HopFlow(*counts, lifetimes_s=lifetimes_s)
+    opened, closed_here, closed_there, reset_here, reset_there, ended_unknown, failed, behind, no_port = (
+        counts
+    )
+    return HopFlow(
+        opened,
+        closed_here,
+        closed_there,
+        reset_here,
+        reset_there,
+        ended_unknown,
+        failed,
+        behind,
+        no_port,
+        lifetimes_s,
+    )
 
 
 def _by_hop(hop: NDArray[np.int32], values: NDArray[np.float64]) -> dict[int, tuple[float, ...]]:
