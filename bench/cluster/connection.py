@@ -194,8 +194,11 @@ async def _attempt(function: Callable[..., Any], args: Any, kwargs: Any) -> tupl
 
 def _lacks_resource(error: BaseException | None) -> bool:
     """Return whether the system refused something, a file or a thread for instance."""
-    no_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
-    return isinstance(error, OSError | MemoryError) or no_thread
+    if isinstance(error, OSError):
+        return error.errno is not None  # else it is a value that a function refuses
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "start new thread" in str(error)
+    )
 
 
 def _sentence(error: BaseException) -> str:

@@ -274,7 +274,7 @@ def _places(
                 role=role,
                 worker=facts[address],
                 description=description,
-                address=data_address(plan.cluster.data_interface, facts[address], description),
+                address=_role_address(plan.cluster.data_interface, facts[address], description),
                 cores=_cores(plan, role, description, roles_on[description.machine_id]),
                 has_own_cores=roles_on[description.machine_id].count(role) == 1,
                 is_shared=in_namespace[description.namespace] > 1,
@@ -304,6 +304,18 @@ def data_address(interface: str | None, facts: WorkerFacts, description: WorkerD
             f" {', '.join(description.addresses)}"
         )
     return description.addresses[interface]
+
+
+def _role_address(interface: str | None, facts: WorkerFacts, description: WorkerDescription) -> str:
+    """Return the data address of a worker; LabError where it is none that roles can use."""
+    address = data_address(interface, facts, description)
+    if ":" in address:
+        usable = ", ".join(name for name, each in description.addresses.items() if ":" not in each)
+        raise LabError(
+            f"cluster: the worker {facts.name} has the data address {address}, and roles talk IPv4; name an"
+            f" interface that has it by --data-interface: {usable or 'there is none'}"
+        )
+    return address
 
 
 def _cores(plan: Plan, role: str, description: WorkerDescription, roles: Sequence[str]) -> Cores:

@@ -25,7 +25,8 @@ from bench.cluster.ssh_errors import UnusableFile, explain, keep_lines
 from bench.errors import LabError
 
 # What goes wrong comes as an exception; the rest would be mixed with what we say.
-with dask.config.set({"logging": {"distributed": "error"}}):
+# The scheduler's own folder may be gone before Dask removes it: it goes with ours.
+with dask.config.set({"logging": {"distributed": "error", "distributed.diskutils": "critical"}}):
     import distributed
     from distributed.deploy import spec
     from distributed.deploy.ssh import Worker

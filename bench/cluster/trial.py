@@ -16,7 +16,7 @@ from bench.cluster.merge import MachinePart
 from bench.cluster.part import PartRequest
 from bench.cluster.placement import RolePlace
 from bench.cluster.running import POLL_S, Gathered, RunningParts
-from bench.errors import LabError
+from bench.errors import LabError, RoleError
 from bench.experiment import run as single
 from bench.experiment import run_summary
 from bench.experiment.load_job import backend_flags, load_job
@@ -290,15 +290,27 @@ class _ClusterTrial:
 
         LabError where a place is lost meanwhile.
         """
-        futures = [self._begin(place, method, *arguments(place)) for place in places]
+        futures = {self._begin(place, method, *arguments(place)): place for place in places}
         pending = set(futures)
         while pending:
             done, pending = wait(pending, POLL_S, FIRST_EXCEPTION)
             for future in done:
-                future.result()
+                if (error := future.exception()) is not None:
+                    raise with_place(error, futures[future])
             if lost := self._machines.lost:
                 raise LabError(_sentence(self._machines, lost))
         return [future.result() for future in futures]
+
+
+def with_place(error: BaseException, place: RolePlace) -> BaseException:
+    """Return what a place raised with its machine, unless it names what it is about in the cluster itself."""
+    where = f"cluster: {place.name} on the worker {place.worker.name}"
+    if str(error).startswith("cluster"):
+        return error
+    if isinstance(error, RoleError):
+        role, reason, exit_message = error.args
+        return RoleError(f"{where}: {role}", reason, exit_message)
+    return LabError(f"{where}: {error}") if isinstance(error, LabError) else error
 
 
 def _shifted(times: TrialTimes, offset: ClockOffset) -> TrialTimes:

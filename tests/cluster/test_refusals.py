@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.cluster import connection
-from bench.cluster.connection import DaskCluster
+from bench.cluster import connection, placement
+from bench.cluster.connection import DaskCluster, WorkerFacts
+from bench.cluster.worker import WorkerDescription
 from bench.errors import LabError
 from tests import bench_process, needs
 from tests.cluster import clusters, dask_processes, faults
@@ -138,6 +139,24 @@ def test_an_unknown_interface_is_named_with_those_that_there_are(
 ) -> None:
     done = run(cluster.path, tmp_path, "--data-interface", "eth7")
     expect_refused(done, "no address on the interface eth7", "control, data")
+
+
+@pytest.mark.parametrize(
+    ("interface", "refused"), [(None, True), ("six", True), ("both", False), ("four", False)]
+)
+def test_roles_have_ipv4_addresses(interface: str | None, refused: bool) -> None:
+    worker = WorkerFacts("load-1", "tls://[fd00::1]:4000", {})
+    addresses = {"six": "fd00::1", "both": "10.0.0.1", "four": "10.0.0.1"}
+    description = WorkerDescription(1, "machine", "net", (0,), addresses, {})
+    if not refused:
+        assert placement._role_address(interface, worker, description) == "10.0.0.1"
+        return
+    with pytest.raises(LabError) as raised:
+        placement._role_address(interface, worker, description)
+    assert str(raised.value) == (
+        "cluster: the worker load-1 has the data address fd00::1, and roles talk IPv4; name an interface that"
+        " has it by --data-interface: both, four"
+    )
 
 
 def test_a_proxy_that_is_not_installed_is_named_with_the_machine(

@@ -63,8 +63,9 @@ def test_what_a_worker_lacks_is_said_of_it(failure: Exception, said: str) -> Non
 
 
 def test_a_fault_of_ours_stays_what_it_is() -> None:
-    with pytest.raises(RuntimeError, match=r"^a bug$"):
-        asyncio.run(called(RuntimeError("a bug")))
+    for fault in (RuntimeError("a bug"), OSError("a bug")):
+        with pytest.raises(type(fault), match=r"^a bug$"):
+            asyncio.run(called(fault))
 
 
 def test_certificates_that_cannot_be_written_are_told_with_their_folder(tmp_path: Path) -> None:

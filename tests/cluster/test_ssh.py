@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -119,6 +120,16 @@ def test_ipv6_on_both_sides(server: SshServer, tmp_path: Path) -> None:
     with clusters.started(tmp_path, *flags, "--interface", "::1", HOME=str(server.home)) as running:
         assert running.run(WORKERS) == [["host-1", {"client": 1.0}, 1, "[::1]"]]
     assert is_empty(server.temporary)
+
+
+def test_dask_says_nothing_of_a_folder_that_is_gone() -> None:
+    needs.module("asyncssh", clusters.EXTRA)
+    source = "import logging; from bench.cluster import ssh; from distributed import diskutils\n"
+    source += "print(diskutils.logger.isEnabledFor(logging.ERROR), ssh.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", source], cwd=clusters.ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split()[0] == "False", done.stderr
 
 
 def has_ipv6() -> bool:
