@@ -247,7 +247,7 @@ def hop_flow(counts: Sequence[int], lifetimes_s: tuple[float, ...]) -> HopFlow:
         closed_there,
         reset_here,
         reset_there,
-        ended_unknown,
+        unknown,
         failed,
         behind,
         no_port,
