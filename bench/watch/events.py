@@ -238,16 +238,14 @@ class ConnectionLedger:
 
 def hop_flow(counts: Sequence[int], lifetimes_s: tuple[float, ...]) -> HopFlow:
     """Return the flow of a hop from its counts, which are in the order of `FlowCount`, as its fields are."""
-    opened, closed_here, closed_there, reset_here, reset_there, ended_unknown, failed, behind, no_port = (
-        counts
-    )
+    (opened, closed_here, closed_there, reset_here, reset_there, unknown, failed, behind, no_port) = counts
     return HopFlow(
         opened,
         closed_here,
         closed_there,
         reset_here,
         reset_there,
-        ended_unknown,
+        unknown,
         failed,
         behind,
         no_port,
