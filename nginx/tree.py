@@ -19,6 +19,14 @@ _NUMBER = re.compile(_DIGITS)
 _TIME = re.compile(rf"(?:{_DIGITS}(?:ms|[smhdwMy]))*(?:{_DIGITS})?")
 
 
+def parse_time_s(text: str) -> float | None:
+    """Return a time such as `60`, `1m30s` or `500ms` in seconds; None if it is none."""
+    if not text or _TIME.fullmatch(text) is None:
+        return None
+    parts = re.findall(r"([0-9]+)(ms|[a-zA-Z]?)", text)
+    return sum(int(number) * _UNITS_S[unit] for number, unit in parts)
+
+
 @dataclass(frozen=True, order=True, slots=True)
 class Place:
     """A line of a file."""
@@ -55,11 +63,7 @@ class Directive:
     @property
     def seconds(self) -> float | None:
         """The first argument as a time such as `60`, `1m30s` or `500ms`, in seconds; None if it is none."""
-        first = self.args[0] if self.args else ""
-        if not first or _TIME.fullmatch(first) is None:
-            return None
-        parts = re.findall(r"([0-9]+)(ms|[a-zA-Z]?)", first)
-        return sum(int(number) * _UNITS_S[unit] for number, unit in parts)
+        return parse_time_s(self.args[0]) if self.args else None
 
     @property
     def is_on(self) -> bool:
