@@ -2,9 +2,11 @@
 
 import time
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import TypedDict
 
 from bench.prove.backend_kinds import BackendKind
+from bench.prove.balancing import request_count
 from bench.prove.inventory import Location
 from bench.prove.requests import Request
 from bench.prove.testbed import NginxTestbed
@@ -99,14 +101,15 @@ def requests_at_end(location: Location, request: Request) -> list[Request]:
 def end_idling(
     testbed: NginxTestbed, location: Location, request: Request, kind: BackendKind
 ) -> IdleEnd | None:
-    """Send a request, end the idle time, and send another; None where the first one does not arrive.
+    """Fill the pool, end the idle time, and send a request; None where none of the first ones arrives.
 
     The servers do at once what they would do then: one closes as the next request is on its way (it and the
     close cross), or all send a PING. A close crosses a request within a network's delay, so that two servers
     do not meet the same one.
     """
     before = testbed.counts_of(location.number)
-    testbed.send(location, [request])
+    # So many that each server has a connection that idles, whichever is next.
+    testbed.send(location, repeat(request, request_count(location, 1)))
     warm = testbed.counts_of(location.number)
     if warm.requests == before.requests:
         return None
