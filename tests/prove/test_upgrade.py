@@ -162,11 +162,15 @@ def test_the_command(tmp_path: Path) -> None:
     assert len(re.split(r"(?<!\\)\|", row)) == 5 + 2
 
 
-def test_markdown_needs_two(tmp_path: Path) -> None:
-    (tmp_path / "a.conf").write_text("server { location / { proxy_pass http://a; } }")
-    done = bench_process.run("prove", tmp_path / "a.conf", "--format", "markdown")
-    assert done.returncode == 2
-    assert "--program OLD --program NEW" in done.stderr
+def test_markdown_of_one_nginx_is_what_it_did(tmp_path: Path) -> None:
+    (tmp_path / "a.conf").write_text("server { location ~ ^/(a|b) { proxy_pass http://10.0.0.1; } }")
+    program = nginx_programs()[NEW[-1]].path
+    done = bench_process.run("prove", tmp_path / "a.conf", "--program", program, "--format", "markdown")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"### nginx {NEW[-1]} under traffic\n\nnginx {NEW[-1]}: 1 of 1 location")
+    (row,) = [line for line in done.stdout.splitlines() if "10.0.0.1" in line]
+    assert len(re.split(r"(?<!\\)\|", row)) == 5 + 2
+    assert "not reused; 9 connections for 9 requests" in row
 
 
 def test_text_and_markdown_name_the_same_lines() -> None:
