@@ -107,7 +107,8 @@ class Tree:
     problems: list[Problem] = field(default_factory=list)
     odd_words: list[Problem] = field(default_factory=list)
     """Words with a character that cannot be seen; nginx may accept them, and reads another word."""
-    ignored: dict[int, frozenset[str]] = field(default_factory=dict)
+    ignored: dict[int, dict[str, str]] = field(default_factory=dict)
+    """The rules that comments accept, by the line that they are about; each with the reason, or none."""
     template: tuple[str, int] | None = None
     conditional: tuple[tuple[Directive, ...], ...] = ()
     """The directives of a template where each of its conditions holds, and where none does."""
@@ -214,8 +215,8 @@ class _TreeBuilder:
             return
         # On a line of its own the comment is about the next line, behind a directive about that line.
         line = token.line if token.line == self._code_line else token.line + 1
-        named = frozenset(re.findall(r"[A-Z]{2}\d{3}[a-z]?", match[1]))
-        self._tree.ignored[line] = self._tree.ignored.get(line, frozenset()) | named
+        named, reason = re.findall(r"[A-Z]{2}\d{3}[a-z]?", match[1]), token.text[match.end() :].strip()
+        self._tree.ignored.setdefault(line, {}).update(dict.fromkeys(named, reason))
 
     def _simple(self, token: Token) -> None:
         if not self._words:

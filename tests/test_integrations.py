@@ -118,9 +118,9 @@ def test_the_action_writes_the_summary_of_its_job(text: str, tmp_path: Path) -> 
     assert summary.read_text().startswith("### Upstream connections of 1 location: 1 ")
 
 
-def test_the_actions_severity_is_one_input(tmp_path: Path) -> None:
+def test_what_the_action_fails_on_is_one_input(tmp_path: Path) -> None:
     check, _ = re.findall(r"^\s+run: (bench .+)$", ACTION.read_text(), re.MULTILINE)
-    given = environment({"nginx-version": "1.22.1", "severity": "low"})
+    given = environment({"nginx-version": "1.22.1", "fail-on": "low"})
     text = POOL.replace("8;", "1;") + GOOD
     (tmp_path / "nginx.conf").write_text(text)
     assert ran(check, tmp_path, **given).returncode == 1  # NK022: one slot for one server

@@ -78,7 +78,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "reference").symlink_to(tmp_path / "reference")
     (tmp_path / "nginx.conf").write_text((ROOT / "nginx" / "conf" / "article.conf").read_text())
-    accepted = {"format": "bench check baseline 1", "findings": [], "locations": []}
+    accepted = {"format": "bench check baseline 2", "findings": [], "locations": []}
     (tmp_path / "accepted.json").write_text(json.dumps(accepted))
     old = tmp_path / "bin" / "nginx"
     old.parent.mkdir()
