@@ -43,7 +43,7 @@ def request_limit_race(ctx: RuleContext) -> Iterator[Hit]:
     about_reuse=True,
     bad=_POOLED,
     shown_with=CheckSettings(measured=(MeasuredServer("10.0.0.1:8080", closes=True),)),
-    good="server { location / { proxy_pass http://10.0.0.1:8080; } }",
+    good=server("server 10.0.0.2:8080; keepalive 32;"),
 )
 def server_closes(ctx: RuleContext) -> Iterator[Hit]:
     """The server closes each connection after one response: the pool holds nothing.
