@@ -22,6 +22,7 @@ ORDER = {
     "how-to": (
         "diagnose-time-wait",
         "check-and-repair-a-configuration",
+        "accept-a-finding",
         "find-an-idle-timeout",
         "choose-the-pool-size",
         "compare-two-proxies-or-versions",
@@ -39,6 +40,7 @@ ORDER = {
         "loopback-hides-it",
         "keep-alive-two-meanings",
         "idle-timeout-race",
+        "how-far-to-trust-a-verdict",
         "enforced-modes",
         "open-and-closed-loop",
         "statistics",
