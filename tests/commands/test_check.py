@@ -64,7 +64,7 @@ def test_json_is_one_object(bad: Path) -> None:
     result = check(str(bad), *VERSIONS, "--format", "json")
     answer = json.loads(result.stdout)
     assert result.exit_code == 1
-    assert set(answer) == {"versions", "locations", "findings"}
+    assert set(answer) == {"versions", "locations", "findings", "accepted", "assumptions"}
     assert list(answer["locations"][0]["verdicts"]) == ["1.22.1", "1.31.4"]
 
 
