@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from nginx.acceptance import Acceptance
 from nginx.check import CheckResult, LocationVerdicts
 from nginx.errors import NginxConfigError
 from nginx.finding import Severity
 from nginx.identity import Identity, identities
 
-_FORMAT = "bench check baseline 1"
+_FORMAT = "bench check baseline 2"
 
 
 @dataclass(slots=True)
@@ -27,6 +28,8 @@ class Baseline:
     findings: dict[Identity, list[Severity]] = field(default_factory=dict)
     locations: dict[Identity, list[tuple[str, ...]]] = field(default_factory=dict)
     """The answers of each location that fails a check."""
+    reasons: dict[Identity, str] = field(default_factory=dict)
+    """Why somebody accepts a finding or a location: what was written into its entry."""
 
     @classmethod
     def of(cls, result: CheckResult, folder: Path) -> "Baseline":
@@ -63,9 +66,11 @@ class Baseline:
         for each in values["findings"]:
             key = (each["file"], each["rule"], each["message"], *each["locations"])
             found.findings.setdefault(key, []).append(Severity[each["severity"].upper()])
+            found.reasons[key] = str(each["reason"])
         for each in values["locations"]:
             key = (each["file"], each["location"], each["target"])
             found.locations.setdefault(key, []).append(tuple(each["answers"]))
+            found.reasons[key] = str(each["reason"])
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -73,14 +78,15 @@ class Baseline:
         return {
             "format": _FORMAT,
             "findings": [
-                {"file": file, "rule": rule, "severity": str(severity), "message": message}
-                | {"locations": list(locations)}
-                for (file, rule, message, *locations), severities in sorted(self.findings.items())
+                {"file": key[0], "rule": key[1], "severity": str(severity), "message": key[2]}
+                | {"locations": list(key[3:]), "reason": self.reasons.get(key, "")}
+                for key, severities in sorted(self.findings.items())
                 for severity in severities
             ],
             "locations": [
-                {"file": file, "location": location, "target": target, "answers": list(answers)}
-                for (file, location, target), times in sorted(self.locations.items())
+                {"file": key[0], "location": key[1], "target": key[2], "answers": list(answers)}
+                | {"reason": self.reasons.get(key, "")}
+                for key, times in sorted(self.locations.items())
                 for answers in times
             ],
         }
@@ -94,23 +100,29 @@ class Baseline:
         left = {key: sorted(severities) for key, severities in self.findings.items()}
         kept = []
         for finding, (file, *others) in zip(result.findings, identities(result), strict=True):
-            accepted = left.get((name(file), *others), [])
+            key = (name(file), *others)
+            accepted = left.get(key, [])
             if accepted and accepted[-1] >= finding.severity:
                 accepted.pop()
+                reason = self.reasons.get(key, "")
+                result.accepted.append(Acceptance(finding.rule, finding.place, "the baseline", reason))
             else:
                 kept.append(finding)
-        result.accepted += len(result.findings) - len(kept)
         result.findings = kept
         return sum(map(len, left.values())) + self._accept_locations(result, name)
 
     def _accept_locations(self, result: CheckResult, name: Callable[[str], str]) -> int:
         left = {key: list(times) for key, times in self.locations.items()}
         for number, each in enumerate(result.locations):
-            times = left.get(_location_key(each, name))
+            key = _location_key(each, name)
+            times = left.get(key)
             if times and each.fails:
                 answers = times.pop()
                 same = {version for version, verdict in each.verdicts.items() if verdict.answer in answers}
-                result.locations[number] = replace(each, accepted=each.accepted | same)
+                by = Acceptance("", each.place, "the baseline", self.reasons.get(key, ""))
+                result.locations[number] = replace(
+                    each, accepted=each.accepted | same, acceptances=(*each.acceptances, by)
+                )
         return sum(map(len, left.values()))
 
 

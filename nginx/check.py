@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from nginx import versions
+from nginx.acceptance import Acceptance, AcceptanceJson
+from nginx.assumptions import assumptions
 from nginx.errors import NginxConfigError
 from nginx.finding import Finding, FindingJson, PlaceJson, Severity
 from nginx.hits import RuleHits, merge_findings
@@ -29,6 +31,7 @@ class JudgedJson(VerdictJson):
     """A verdict with the rules that say more about it."""
 
     rules: list[str]
+    accepted: bool
 
 
 class LocationJson(PlaceJson):
@@ -52,7 +55,9 @@ class LocationVerdicts:
     server: str = ""
     """The server {} around it as clients address it: `shop.example:443`; empty where nothing names it."""
     accepted: frozenset[str] = frozenset()
-    """The versions under which comments silence all that could be wrong with the verdict."""
+    """The versions under which all that could be wrong with the verdict is accepted, or it is right so."""
+    acceptances: tuple[Acceptance, ...] = ()
+    """By what."""
 
     @property
     def heading(self) -> str:
@@ -76,7 +81,11 @@ class LocationVerdicts:
     def to_json(self) -> LocationJson:
         """Return the location as plain values."""
         verdicts: dict[str, JudgedJson] = {
-            version: {**verdict.to_json(), "rules": list(self.rules[version])}
+            version: {
+                **verdict.to_json(),
+                "rules": list(self.rules[version]),
+                "accepted": version in self.accepted,
+            }
             for version, verdict in self.verdicts.items()
         }
         return {
@@ -96,6 +105,9 @@ class CheckJson(TypedDict):
     """Each judged version, and why it is judged."""
     locations: list[LocationJson]
     findings: list[FindingJson]
+    accepted: list[AcceptanceJson]
+    """What is not reported, and does not fail, because somebody accepted it."""
+    assumptions: list[str]
 
 
 @dataclass(slots=True)
@@ -112,18 +124,21 @@ class CheckResult:
     """Which part of its line a finding is about, where that is known."""
     upstreams: set[str] = field(default_factory=set)
     """The names of the upstream {} blocks, in lower case."""
-    accepted: int = 0
-    """How many findings were taken out because a baseline accepts them."""
+    accepted: list[Acceptance] = field(default_factory=list)
+    """What is not among the findings because comments, options or a baseline accept it."""
+    assumptions: tuple[str, ...] = ()
+    """What the verdicts take for granted of the servers."""
 
     @classmethod
     def merge(cls, parts: "Sequence[CheckResult]") -> "CheckResult":
         """Return several results, for the same versions, as one."""
-        merged = cls(parts[0].versions, parts[0].reasons)
+        merged = cls(parts[0].versions, parts[0].reasons, assumptions=parts[0].assumptions)
         for part in parts:
             merged.locations += part.locations
             merged.files += part.files
             merged.spans.update(part.spans)
             merged.upstreams |= part.upstreams
+            merged.accepted += part.accepted
         merged.add(finding for part in parts for finding in part.findings)
         return merged
 
@@ -147,6 +162,8 @@ class CheckResult:
             "versions": {version: self.reasons.get(version, "") for version in self.versions},
             "locations": [location.to_json() for location in self.locations],
             "findings": [finding.to_json() for finding in self.findings],
+            "accepted": [each.to_json() for each in self.accepted],
+            "assumptions": list(self.assumptions),
         }
 
     def worst(self) -> Severity | None:
@@ -178,6 +195,7 @@ def check(
         VersionError: a version cannot be parsed.
     """
     result, found = _no_result(nginx_versions), list[Finding]()
+    result.assumptions = tuple(assumptions(settings or CheckSettings()))
     for each in find_inputs(Path(path), root, extra_files, text):
         configuration, sources = each.read()
         findings = _check_one(build_model(configuration), result, settings or CheckSettings())
@@ -270,8 +288,14 @@ def _check_one(model: Model, result: CheckResult, settings: CheckSettings) -> li
                 rules={version: found.rules_about(each) for version, found in hits.items()},
                 server=server_name(each.level),
                 accepted=frozenset(version for version, found in hits.items() if found.accepts(each)),
+                acceptances=_unique(one for found in hits.values() for one in found.acceptances(each)),
             )
         )
     result.files += model.configuration.files
     result.upstreams |= set(model.names.upstreams)
+    result.accepted += _unique(one for found in hits.values() for one in found.accepted)
     return list(merge_findings(hits))
+
+
+def _unique(found: Iterable[Acceptance]) -> tuple[Acceptance, ...]:
+    return tuple(dict.fromkeys(found))

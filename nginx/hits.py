@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
 
 from nginx import versions
-from nginx.advice import with_capacity, without_wrong_pool
+from nginx.acceptance import Acceptance
+from nginx.advice import NO_CHANGE, with_capacity, without_wrong_pool
 from nginx.directive_versions import dated
 from nginx.finding import Finding, Severity
 from nginx.model import PassLocation, build_model
@@ -21,13 +21,17 @@ _MIXED_PROTOCOLS = "NK030"
 
 @dataclass(slots=True, eq=False)
 class RuleHits:
-    """What the rules hit under one version, apart from what comments and settings silence."""
+    """What the rules hit under one version, apart from what is accepted."""
 
     ctx: RuleContext
     left: list[_Applied] = field(default_factory=list)
     """What is reported."""
-    _about: dict[int, list[_Applied]] = field(default_factory=dict)
-    """What explains the verdict on a pass location, by its identity; silenced or not."""
+    accepted: dict[Acceptance, None] = field(default_factory=dict)
+    """What comments and settings accept, in the order of the rules."""
+    _about: dict[int, list[tuple[Rule, Hit, Acceptance | None]]] = field(default_factory=dict)
+    """What explains the verdict on a pass location, by its identity, and by what it is accepted."""
+    _acceptances: dict[tuple[str, int], Acceptance] = field(default_factory=dict)
+    """By rule, and by the identity of the pass location that it is about."""
     _mixed: dict[int, _Applied] = field(default_factory=dict)
     """What makes a pass location's requests fail in its pool, by its identity."""
 
@@ -36,19 +40,32 @@ class RuleHits:
         """Apply the rules to a model under a version."""
         found = cls(ctx)
         conditions = _Conditions.of(ctx)
-        for rule in CATALOGUE.values():
+        for rule in sorted(CATALOGUE.values(), key=lambda each: bool(each.follows_from)):  # causes come first
             for hit in rule.detect(ctx):
                 if conditions is None or conditions.may_hold(rule, hit):
                     found._add(rule, without_wrong_pool(ctx, rule, with_capacity(ctx, rule, hit)))
         return found
 
     def _add(self, rule: Rule, hit: Hit) -> None:
-        if not self._is_silenced(rule, hit):
+        passes = {id(each) for each in hit.passes}
+        acceptance = self._acceptance(rule, hit)
+        if acceptance is None:
+            if passes and passes <= self._with_cause(rule):
+                hit = replace(hit, fix="")  # that of the cause
             self.left.append((rule, hit))
             if rule.id == _MIXED_PROTOCOLS and severity(rule, hit) is Severity.ERROR:
-                self._mixed.update((id(each), (rule, hit)) for each in hit.passes)
-        for each in {id(each): each for each in hit.passes} if rule.about_reuse else ():
-            self._about.setdefault(each, []).append((rule, hit))
+                self._mixed.update((each, (rule, hit)) for each in passes)
+        else:
+            self.accepted[acceptance] = None
+            self._acceptances.update(((rule.id, each), acceptance) for each in passes)
+        for each in passes if rule.about_reuse else ():
+            self._about.setdefault(each, []).append((rule, hit, acceptance))
+
+    def _with_cause(self, rule: Rule) -> set[int]:
+        """Return the identities of the pass locations for which the cause of a rule is to be mended."""
+        causes = [hit for each, hit in self.left if each.id in rule.follows_from]
+        mended = (hit for hit in causes if hit.fix and not hit.fix.startswith(NO_CHANGE))
+        return {id(each) for hit in mended for each in hit.passes}
 
     def verdict(self, each: PassLocation) -> Verdict:
         """Return the verdict on a location.
@@ -67,23 +84,35 @@ class RuleHits:
 
     def rules_about(self, each: PassLocation) -> tuple[str, ...]:
         """Return the ids of the rules that explain the verdict on a location."""
-        return tuple(sorted({rule.id for rule, _ in self._about.get(id(each), ())}))
+        return tuple(sorted({rule.id for rule, _, _ in self._about.get(id(each), ())}))
 
     def accepts(self, each: PassLocation) -> bool:
-        """Return whether a verdict may be as it is: all that explains it is silenced, or it is right so."""
-        own = self._about.get(id(each), [])
-        left = [applied for applied in own if not self._is_silenced(*applied)]
-        is_silenced = len(left) < len(own) and all(severity(*applied) < Severity.MEDIUM for applied in left)
-        return is_silenced or (
-            self.ctx.verdict(each).answer == "not reused" and unshareable(each) is not None
-        )
+        """Return whether a verdict may be as it is: what explains it is accepted, or it is right so."""
+        is_right = self.ctx.verdict(each).answer == "not reused" and unshareable(each) is not None
+        return is_right or bool(self.acceptances(each))
 
-    def _is_silenced(self, rule: Rule, hit: Hit) -> bool:
-        file = hit.place.file
-        if rule.id in self.ctx.model.configuration.ignored.get((file, hit.place.line), ()):
-            return True
-        ignored = self.ctx.settings.ignored
-        return any(rule.id == named and fnmatch(file, pattern) for named, pattern in ignored)
+    def acceptances(self, each: PassLocation) -> list[Acceptance]:
+        """Return by what the verdict on a location is accepted; nothing where more than that is wrong."""
+        own = self._about.get(id(each), [])
+        if any(by is None and severity(rule, hit) >= Severity.MEDIUM for rule, hit, by in own):
+            return []
+        return list(dict.fromkeys(by for _, _, by in own if by is not None))
+
+    def _acceptance(self, rule: Rule, hit: Hit) -> Acceptance | None:
+        place = hit.place
+        commented = self.ctx.model.configuration.ignored.get((place.file, place.line), {})
+        if rule.id in commented:
+            return Acceptance(rule.id, place, "a comment", commented[rule.id])
+        if self.ctx.settings.is_ignored(rule.id, place.file):
+            return Acceptance(rule.id, place, "--ignore")
+        causes = [
+            next(
+                (one for cause in rule.follows_from if (one := self._acceptances.get((cause, id(each))))),
+                None,
+            )
+            for each in hit.passes
+        ]
+        return causes[0] if causes and None not in causes else None
 
 
 @dataclass(frozen=True, slots=True)

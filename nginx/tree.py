@@ -21,6 +21,14 @@ _UNITS_BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _TIME = re.compile(rf"(?:{_DIGITS}(?:ms|[smhdwMy]))*(?:{_DIGITS})?")
 
 
+def parse_time_s(text: str) -> float | None:
+    """Return a time such as `60`, `1m30s` or `500ms` in seconds; None if it is none."""
+    if not text or _TIME.fullmatch(text) is None:
+        return None
+    parts = re.findall(r"([0-9]+)(ms|[a-zA-Z]?)", text)
+    return sum(int(number) * _UNITS_S[unit] for number, unit in parts)
+
+
 @dataclass(frozen=True, order=True, slots=True)
 class Place:
     """A line of a file."""
@@ -63,11 +71,7 @@ class Directive:
     @property
     def seconds(self) -> float | None:
         """The first argument as a time such as `60`, `1m30s` or `500ms`, in seconds; None if it is none."""
-        first = self.args[0] if self.args else ""
-        if not first or _TIME.fullmatch(first) is None:
-            return None
-        parts = re.findall(r"([0-9]+)(ms|[a-zA-Z]?)", first)
-        return sum(int(number) * _UNITS_S[unit] for number, unit in parts)
+        return parse_time_s(self.args[0]) if self.args else None
 
     @property
     def is_on(self) -> bool:
@@ -111,7 +115,8 @@ class Tree:
     problems: list[Problem] = field(default_factory=list)
     odd_words: list[Problem] = field(default_factory=list)
     """Words with a character that cannot be seen; nginx may accept them, and reads another word."""
-    ignored: dict[int, frozenset[str]] = field(default_factory=dict)
+    ignored: dict[int, dict[str, str]] = field(default_factory=dict)
+    """The rules that comments accept, by the line that they are about; each with the reason, or none."""
     template: tuple[str, int] | None = None
     conditional: tuple[tuple[Directive, ...], ...] = ()
     """The directives of a template where each of its conditions holds, and where none does."""
@@ -218,8 +223,8 @@ class _TreeBuilder:
             return
         # On a line of its own the comment is about the next line, behind a directive about that line.
         line = token.line if token.line == self._code_line else token.line + 1
-        named = frozenset(re.findall(r"[A-Z]{2}\d{3}[a-z]?", match[1]))
-        self._tree.ignored[line] = self._tree.ignored.get(line, frozenset()) | named
+        named, reason = re.findall(r"[A-Z]{2}\d{3}[a-z]?", match[1]), token.text[match.end() :].strip()
+        self._tree.ignored.setdefault(line, {}).update(dict.fromkeys(named, reason))
 
     def _simple(self, token: Token) -> None:
         if not self._words:

@@ -8,7 +8,7 @@ import itertools
 from dataclasses import dataclass
 
 from nginx import third_party, versions
-from nginx.tree import Directive, Place
+from nginx.tree import Directive, Place, parse_time_s
 from nginx.versions import Version
 
 IMPLICIT_IDLE = 32
@@ -68,6 +68,17 @@ class Upstream:
         """The `server` lines that requests go to while all work: backups where the others are down."""
         up = [line for line in self.servers if "down" not in line.args]
         return [line for line in up if "backup" not in line.args] or up
+
+    @property
+    def left_out_s(self) -> float | None:
+        """How long nginx sends nothing to a server after one failure (`fail_timeout`); the longest of all.
+
+        None where no single failure does that: it has one server, or `max_fails` is another number than 1.
+        """
+        up = [line for line in self.servers if "down" not in line.args]
+        once = [line for line in up if _parameter(line, "max_fails", "1").lstrip("0") == "1"]
+        times = [parse_time_s(_parameter(line, "fail_timeout", "10s")) for line in once]
+        return None if len(up) < 2 else max((each for each in times if each), default=None)
 
     @property
     def is_down(self) -> bool:
@@ -169,6 +180,12 @@ class Upstream:
             return None
         line = self.directive.child("keepalive_timeout")
         return 60.0 if line is None or line.seconds is None else line.seconds
+
+
+def _parameter(server: Directive, name: str, default: str) -> str:
+    """Return the value of a parameter of a `server` line; the last one counts."""
+    given = [arg.removeprefix(f"{name}=") for arg in server.args[1:] if arg.startswith(f"{name}=")]
+    return given[-1] if given else default
 
 
 def is_brief(line: Directive) -> bool:

@@ -146,11 +146,11 @@ ONE_SLOT = POOL.replace("8;", "1;") + GOOD
     ("settings", "given", "code"),
     [
         ("", {}, 0),
-        ("", {"severity": "low"}, 1),
-        ('severity = "low"', {}, 1),
-        ('severity = "low"', {"severity": "high"}, 0),
-        ('severity = "low"\nbaseline = "accepted.json"', {}, 0),
-        ('severity = "low"', {"baseline": "accepted.json"}, 0),
+        ("", {"fail-on": "low"}, 1),
+        ('fail-on = "low"', {}, 1),
+        ('fail-on = "low"', {"fail-on": "high"}, 0),
+        ('fail-on = "low"\nbaseline = "accepted.json"', {}, 0),
+        ('fail-on = "low"', {"baseline": "accepted.json"}, 0),
     ],
 )
 def test_an_input_of_the_action_comes_before_the_settings_of_the_project(

@@ -16,8 +16,8 @@ class Served(Protocol):
     def serve(self) -> None:
         """Begin to answer what has come, and what will."""
 
-    def expire(self) -> None:
-        """Treat the idle time as over."""
+    def expire(self, ending: "set[Served]") -> None:
+        """Treat the idle time as over: `ending` holds those that close at the next request over one."""
 
 
 @dataclass(slots=True)
@@ -71,11 +71,6 @@ class Address:
             send()
         else:
             self._held.append((time.monotonic(), send))
-
-    def expire(self) -> None:
-        """Let the idle time of all connections be over."""
-        for connection in tuple(self.connections):
-            connection.expire()
 
     def to_json(self) -> dict[str, Any]:
         """Return the counters, and what is open or kept back now."""

@@ -14,7 +14,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, cast
 
-from backends.protocols.address import Address
+from backends.protocols.address import Address, Served
 from backends.protocols.behaviour import Behaviour, add_behaviour_flags, read_behaviour
 from backends.protocols.responder import PeerError, Responder, Response
 from backends.role.backend import Backend, CountedConnection
@@ -67,7 +67,7 @@ class ProtocolServer(Backend):
         self.commands = {
             "hold": lambda values: self._each(values, Address.hold),
             "release": self._release,
-            "expire": lambda values: self._each(values, Address.expire),
+            "expire": self._expire,
             "answer": self._answer,
         }
 
@@ -94,6 +94,13 @@ class ProtocolServer(Backend):
         for listen in values.get("listen", ()):
             obey(self.address(listen))
 
+    def _expire(self, values: Values) -> None:
+        """Let the idle time be over: PING now, or close the connection that the next request comes over."""
+        ending: set[Served] = set()
+        for listen in values.get("listen", ()):
+            for connection in tuple(self.address(listen).connections):
+                connection.expire(ending)
+
     def _release(self, values: Values) -> None:
         """Send what was kept back, in the order of the requests."""
         listens = values.get("listen", ())
@@ -109,12 +116,14 @@ class ProtocolServer(Backend):
 
 
 class ResponderConnection(CountedConnection):
-    """One connection. States: waiting (for a process), open, expired, closing (input is ignored)."""
+    """One connection. States: waiting (for a process), open, closing (input is ignored)."""
 
     def __init__(self, server: ProtocolServer) -> None:
         super().__init__(server)
         self._server = server
-        self._is_closing = self._is_served = self._is_expired = False
+        self._is_closing = self._is_served = False
+        self._ending: set[Served] = set()
+        """The connections whose idle time is over; the first request over one of them meets its close."""
         self._unread = b""
         self._idle: asyncio.TimerHandle | None = None
 
@@ -143,8 +152,9 @@ class ResponderConnection(CountedConnection):
         if not self._is_served:
             self._unread += data
             return
-        if self._is_expired:
+        if self in self._ending:
             # The request and the close have crossed.
+            self._ending.clear()
             self._is_closing = True
             reset(self.transport)
             return
@@ -203,19 +213,21 @@ class ResponderConnection(CountedConnection):
             self._is_closing = True
             self.transport.close()
 
-    def expire(self) -> None:
-        """Treat the idle time as over: PING now, or close when the next request is on its way."""
+    def expire(self, ending: set[Served]) -> None:
+        """Treat the idle time as over: PING now, or be one of those that close at the next request."""
         if not self._is_served or self._is_closing:
             return
         if self._address.behaviour.pings:
             self.transport.write(self._responder.ping())
         else:
-            self._is_expired = True
+            ending.add(self)
+            self._ending = ending
 
     def connection_lost(self, error: Exception | None) -> None:
         """Count how the connection ended."""
         self._is_closing = True
         self._stop_idling()
+        self._ending.discard(self)
         super().connection_lost(error)
         self._address.dismiss(self)
 

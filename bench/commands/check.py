@@ -14,13 +14,14 @@ import click
 
 from bench import __version__
 from bench.commands import printing
-from bench.commands.judging import FrontIdle, JudgedBy, RulePattern, judging_options
+from bench.commands.judging import FrontIdle, JudgedBy, judging_options
 from bench.commands.nginx_options import installed_nginx, installed_version, read_target
 from bench.commands.options import command, option
 from bench.commands.probed import ProbeSource, probe_option, with_probes
 from bench.errors import ExitCode, write_error
 from bench.plan.flags import Heading
 from nginx import check
+from nginx.assumptions import assumptions
 from nginx.baseline import Baseline
 from nginx.errors import NothingToJudgeError
 from nginx.finding import Finding, Severity
@@ -38,7 +39,6 @@ _FORMATS: dict[str, Callable[[check.CheckResult], str]] = {
     "json": lambda found: json.dumps(found.to_json(), indent=2) + "\n",
     "sarif": lambda found: json.dumps(formats.sarif(found, __version__), indent=2) + "\n",
     "github": formats.github,
-    "markdown": markdown.markdown,
 }
 
 
@@ -67,16 +67,23 @@ _FORMATS: dict[str, Callable[[check.CheckResult], str]] = {
     Heading.OUTPUT,
     "--format",
     "output_format",
-    type=click.Choice(["text", *_FORMATS]),
+    type=click.Choice(["text", "markdown", *_FORMATS]),
     default="text",
     help="How to print the answer.",
 )
 @option(
     Heading.OUTPUT,
-    "--severity",
+    "--show",
+    type=click.Choice(_SEVERITIES),
+    default="low",
+    help="Print findings of this severity or above, as text and Markdown.",
+)
+@option(
+    Heading.OUTPUT,
+    "--fail-on",
     type=click.Choice(_SEVERITIES),
     default="high",
-    help="Exit 1 on findings of this severity or above.",
+    help="Exit 1 on findings of this severity or above, printed or not.",
 )
 @option(
     Heading.OUTPUT,
@@ -84,15 +91,6 @@ _FORMATS: dict[str, Callable[[check.CheckResult], str]] = {
     type=click.Choice(["broken"]),
     shown_default="all",
     help="Only locations that are not or partly reused, the worst first, each with one edit.",
-)
-@option(
-    Heading.OUTPUT,
-    "--ignore",
-    "ignored",
-    type=RulePattern(),
-    multiple=True,
-    shown_default="none",
-    help="Report nothing of a rule, or nothing in some files: NK006 or 'NK006=legacy/*' (repeatable).",
 )
 @option(
     Heading.OUTPUT,
@@ -124,7 +122,8 @@ def check_command(
     *,
     targets: tuple[str, ...],
     output_format: str,
-    severity: str,
+    show: str,
+    fail_on: str,
     only: str | None,
     strict: bool,
     allow_empty: bool,
@@ -139,7 +138,7 @@ def check_command(
     """Say whether an nginx configuration reuses its upstream connections, location by location.
 
     Reads files, folders, or standard input (-); an `nginx -T` dump too. Exit 1 where connections are not or
-    only partly reused, or on findings at or above --severity; 2 if no location can be judged.
+    only partly reused, or on findings at or above --fail-on; 2 if no location can be judged.
     """
     if rules or explain is not None:
         printing.echo(rules_report.format_rules() if explain is None else _explanation(explain), nl=False)
@@ -157,16 +156,25 @@ def check_command(
         return
     if baseline is not None:
         _accept(found, baseline)
-    threshold = Severity[severity.upper()]
-    repair = _repair(inputs, judged_by) if only is not None else None
-    _print(found, output_format, threshold, repair)
+    threshold, at_least = Severity[fail_on.upper()], Severity[show.upper()]
+    shown = worst_first(found, threshold) if only is not None else found
+    is_edited = only is not None or output_format == "markdown"
+    repair = _repair(inputs, judged_by) if is_edited else None
+    if output_format == "text":
+        _print_text(shown, found, at_least, repair)
+    elif output_format == "markdown":
+        printing.echo(markdown.markdown(shown, at_least, repair), nl=False)
+    else:
+        printing.echo(_FORMATS[output_format](shown), nl=False)
     sys.exit(_exit_code(found, threshold, is_strict=strict, may_be_empty=allow_empty))
 
 
 def _check(
     inputs: Sequence[tuple[str, str | None]], by: JudgedBy, *, may_be_empty: bool
 ) -> check.CheckResult:
-    parts = [check.CheckResult(tuple(by.versions), dict(by.versions))]
+    empty = check.CheckResult(tuple(by.versions), dict(by.versions))
+    empty.assumptions = tuple(assumptions(by.settings))
+    parts = [empty]
     for name, text in inputs:
         try:
             parts.append(
@@ -186,7 +194,10 @@ def _check(
 
 
 def _write_baseline(found: check.CheckResult, path: Path) -> None:
-    accepted = Baseline.of(found, path.parent).to_json()
+    wanted = Baseline.of(found, path.parent)
+    if path.is_file() and path.stat().st_size:
+        wanted.reasons |= Baseline.read(path).reasons
+    accepted = wanted.to_json()
     try:
         path.write_text(json.dumps(accepted, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
@@ -218,18 +229,12 @@ def _repair(inputs: Sequence[tuple[str, str | None]], by: JudgedBy) -> fix.Repai
     return repair
 
 
-def _print(
-    found: check.CheckResult, output_format: str, threshold: Severity, repair: fix.Repair | None
+def _print_text(
+    shown: check.CheckResult, whole: check.CheckResult, at_least: Severity, repair: fix.Repair | None
 ) -> None:
-    """Print a result; with the repair of its locations only those that fail, the worst first."""
-    shown = found if repair is None else worst_first(found, threshold)
-    if output_format != "text":
-        printing.echo(_FORMATS[output_format](shown), nl=False)
-        return
     colorize = report.Colorizer(sys.stdout.isatty())
     width = shutil.get_terminal_size((report.WIDTH, 24)).columns
-    at_least = min(Severity.LOW, threshold)
-    text = report.format_check(shown, at_least, colorize, width=width, repair=repair, whole=found)
+    text = report.format_check(shown, at_least, colorize, width=width, repair=repair, whole=whole)
     printing.echo_coloured(text)
 
 

@@ -18,8 +18,8 @@ from bench.commands.server_kinds import kinds_option, with_kinds
 from bench.errors import ExitCode
 from bench.plan.flags import Heading
 from bench.prove.backend_kinds import BackendKind
+from nginx.assumptions import assumptions
 from nginx.fix import repair as fix
-from nginx.fix.notes import remarks
 from nginx.rules import CheckSettings
 
 
@@ -80,6 +80,18 @@ def fix_command(
     sys.exit(ExitCode.FINDINGS if repair.skipped else ExitCode.OK)
 
 
+def _nothing(repair: fix.Repair) -> str:
+    """Return why there is nothing to do."""
+    reused, accepted = repair.locations - len(repair.accepted), len(repair.accepted)
+    parts = (
+        [f"{reused} location{'s reuse their' if reused != 1 else ' reuses its'} connections"]
+        if reused
+        else []
+    )
+    parts += [f"{accepted} {'are' if accepted != 1 else 'is'} accepted as it is"] if accepted else []
+    return f"nothing to repair: {', '.join(parts)}"
+
+
 def _print_summary(repair: fix.Repair, output: str, settings: CheckSettings) -> None:
     for place, reason in repair.refused.items():
         printing.echo(f"{place}: {reason}", err=True)
@@ -87,6 +99,8 @@ def _print_summary(repair: fix.Repair, output: str, settings: CheckSettings) -> 
         printing.echo(f"not judged for nginx {version}, which refuses it: {reason}", err=True)
     for refusal in repair.skipped:
         printing.echo(f"{refusal.place}: {refusal.context} is left as it is: {refusal.reason}", err=True)
+    for accepted in repair.accepted:
+        printing.echo(f"{accepted.place}: {accepted.context} stays as it is: {accepted.reason}", err=True)
     for note in repair.notes:
         printing.echo(f"{note.place}: {note.text}", err=True)
     if repair.refused and not repair.after:
@@ -97,12 +111,11 @@ def _print_summary(repair: fix.Repair, output: str, settings: CheckSettings) -> 
             "missing; name the main file or pipe `nginx -T` in"
         )
         return
-    if repair.after:
-        for remark in remarks(settings):
-            printing.echo(remark, err=True)
+    for assumption in assumptions(settings):
+        printing.echo(assumption, err=True)
     count = len(repair.repaired)
     if not count and not repair.skipped:
-        printing.echo("nothing to repair: every location reuses its connections, or depends", err=True)
+        printing.echo(_nothing(repair), err=True)
         return
     done = "written to" if output == "write" else "shown for"
     files = ", ".join(repair.after) or "no file"

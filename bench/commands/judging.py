@@ -145,6 +145,15 @@ _JUDGING = (
         shown_default="unknown",
         help="Connections that a server accepts (repeatable).",
     ),
+    option(
+        Heading.OUTPUT,
+        "--ignore",
+        "ignored",
+        type=RulePattern(),
+        multiple=True,
+        shown_default="none",
+        help="Accept what a rule finds, everywhere or in some files: NK006 or 'NK006=legacy/*' (repeatable).",
+    ),
     settings_option,
 )
 
@@ -178,7 +187,7 @@ class JudgedBy:
             upstream_idle_s=idle_s,
             upstream_max_connections=capacities,
             front=given.get("front_idle"),
-            ignored=tuple(given.get("ignored", ())),
+            ignored=tuple(given["ignored"]),
             known=known,
         )
         return cls(requested_versions(given["nginx_version"]), given["root"], given["extra_files"], settings)

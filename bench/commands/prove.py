@@ -68,7 +68,7 @@ _MOST_REQUESTS = 1000
     "count",
     type=Count(2, _MOST_REQUESTS),
     shown_default=f"{_REQUESTS}; {_MOST_REQUESTS} for an upgrade",
-    help="How many to send to each location.",
+    help="How many to send to each location, behind the one that finds it.",
 )
 @option(
     Heading.LOAD,
@@ -140,7 +140,7 @@ _MOST_REQUESTS = 1000
     "output_format",
     type=click.Choice(["text", "json", "markdown"]),
     default="text",
-    help="How to print the answer; markdown: of an upgrade, for a pull request.",
+    help="How to print the answer; markdown: for a pull request.",
 )
 def prove_command(
     *,
@@ -168,8 +168,6 @@ def prove_command(
     chosen = _programs(programs_requested)
     repaired = _repaired(name, root, extra_files, text, chosen) if load else {}
     is_upgrade = len(programs_requested) == len(chosen) == 2
-    if output_format == "markdown" and not is_upgrade:
-        raise PlanError("--format markdown is about an upgrade: name two nginx, --program OLD --program NEW")
     from bench.prove import load_test, runner, upgrade
     from bench.report.config import proof_answer
 

@@ -2,14 +2,17 @@
 
 import time
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import TypedDict
 
 from bench.prove.backend_kinds import BackendKind
+from bench.prove.balancing import request_count
 from bench.prove.inventory import Location
 from bench.prove.requests import Request
 from bench.prove.testbed import NginxTestbed
-from nginx.upstreams import Pool
 
+MOST_AT_END = 2
+"""Requests that are sent when the idle time is over: a GET and a POST."""
 _PING_TIMEOUT_S = 2.0
 _POLL_S = 0.002
 
@@ -56,7 +59,17 @@ class IdleTest:
     nginx_idle_s: float | None
     """How long nginx keeps an idle connection; None for ever."""
     requests: tuple[IdleEnd, ...] = ()
-    """Empty where nginx closes first: nothing is lost then."""
+    """Empty where nginx closes first, since nothing is lost then, or where no request arrived."""
+
+    @property
+    def is_nginx_first(self) -> bool:
+        """Whether nginx closes before the servers do."""
+        assert self.kind.idle_s is not None
+        return self.nginx_idle_s is not None and self.nginx_idle_s < self.kind.idle_s
+
+    def add(self, end: IdleEnd) -> "IdleTest":
+        """Return the test with one request more."""
+        return replace(self, requests=(*self.requests, end))
 
     @property
     def failed(self) -> tuple[IdleEnd, ...]:
@@ -78,31 +91,25 @@ class IdleTest:
         }
 
 
-def measure_idle_end(
-    testbed: NginxTestbed, location: Location, request: Request, kind: BackendKind, pool: Pool
-) -> IdleTest:
-    """Let the servers' idle time be over while nginx still has connections, and send requests.
-
-    The servers do at once what they would do then: close when the next request is on its way (it and the
-    close cross), or send a PING.
-    """
-    assert kind.idle_s is not None
-    test = IdleTest(kind, pool.idle_timeout_s)
-    if pool.idle_timeout_s is not None and pool.idle_timeout_s < kind.idle_s:
-        return test
-    series = [request]
+def requests_at_end(location: Location, request: Request) -> list[Request]:
+    """Return what is sent when the idle time is over: a GET, and a POST, which nginx does not send again."""
     if request.method == "GET" and location.pass_location.protocol != "memcached":
-        series.append(replace(request, method="POST", body=b"bench"))
-    found = [each for each in (_end_idling(testbed, location, each, kind) for each in series) if each]
-    return replace(test, requests=tuple(found))
+        return [request, replace(request, method="POST", body=b"bench")]
+    return [request]
 
 
-def _end_idling(
+def end_idling(
     testbed: NginxTestbed, location: Location, request: Request, kind: BackendKind
 ) -> IdleEnd | None:
-    """Send a request, end the idle time, and send another; None where the first one does not arrive."""
+    """Fill the pool, end the idle time, and send a request; None where none of the first ones arrives.
+
+    The servers do at once what they would do then: one closes as the next request is on its way (it and the
+    close cross), or all send a PING. A close crosses a request within a network's delay, so that two servers
+    do not meet the same one.
+    """
     before = testbed.counts_of(location.number)
-    testbed.send(location, [request])
+    # So many that each server has a connection that idles, whichever is next.
+    testbed.send(location, repeat(request, request_count(location, 1)))
     warm = testbed.counts_of(location.number)
     if warm.requests == before.requests:
         return None

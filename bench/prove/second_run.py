@@ -1,17 +1,21 @@
-"""The second run of a proof: a backend for each server, requests in flight, idle times, no bodies."""
+"""The second run of a proof: a backend for each server, requests in flight, idle times, no bodies.
 
-from collections.abc import Container, Mapping
-from dataclasses import replace
+Each step begins with a new nginx: its pools are empty, and no server counts as failed (max_fails) for what a
+step before did to it.
+"""
+
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import repeat
-from typing import Any
 
 from bench.prove import balancing
 from bench.prove.backends import BackendCounts
 from bench.prove.bodiless import measure_bodiless, needs_bodiless
 from bench.prove.changes import ChangeLog
-from bench.prove.idle_end import measure_idle_end
+from bench.prove.idle_end import MOST_AT_END, IdleTest, end_idling, requests_at_end
 from bench.prove.in_flight import measure_in_flight
-from bench.prove.inventory import Inventory, Location
+from bench.prove.inventory import Inventory
 from bench.prove.proof import ConnectionWitnesses, LocationResult, Proof
 from bench.prove.requests import Request
 from bench.prove.shared_pool import measure_shared_pools, mixed_groups
@@ -48,13 +52,7 @@ def _measure_each(
 ) -> None:
     with open_testbed(inventory, program, settings, ChangeLog(), separate=separate) as testbed:
         assert isinstance(testbed, NginxTestbed), "the same lines with other addresses were accepted before"
-        version = versions.parse(proof.version)
-        proof.results = [
-            _with_details(testbed, each, settings, version, is_separate=each.location.number in separate)
-            if each.location.number in wanted
-            else each
-            for each in proof.results
-        ]
+        _SecondRun(testbed, settings, versions.parse(proof.version), separate).measure(proof, wanted)
         assert proof.witnesses is not None
         proof.witnesses += witnesses(testbed, testbed.backends.count())
 
@@ -106,9 +104,31 @@ def witnesses(testbed: NginxTestbed, counts: Mapping[str, BackendCounts]) -> Con
 def _is_wanted(result: LocationResult, settings: ProofSettings) -> bool:
     if result.request is None:
         return False
-    idles = result.kind is not None and result.kind.idle_s is not None and result.predicted.pool is not None
-    is_busy = _in_flight(result, settings) > 1
-    return is_busy or idles or needs_bodiless(result.location, result.request)
+    return _in_flight(result, settings) > 1 or _meets_end(result, turn=0) or _has_bodiless(result)
+
+
+def _has_bodiless(result: LocationResult) -> bool:
+    return result.request is not None and needs_bodiless(result.location, result.request)
+
+
+def _idle_test(result: LocationResult) -> IdleTest | None:
+    """Return what is known of the end of the servers' idle time; None where they have none, or no pool."""
+    if result.idle_end is not None:
+        return result.idle_end
+    kind, pool = result.kind, result.predicted.pool
+    return (
+        None if kind is None or kind.idle_s is None or pool is None else IdleTest(kind, pool.idle_timeout_s)
+    )
+
+
+def _meets_end(result: LocationResult, *, turn: int) -> bool:
+    """Return whether there is a request to send, in this turn, when the idle time is over."""
+    test = _idle_test(result)
+    if result.request is None or test is None:
+        return False
+    return not turn or (
+        not test.is_nginx_first and turn < len(requests_at_end(result.location, result.request))
+    )
 
 
 def _in_flight(result: LocationResult, settings: ProofSettings) -> int:
@@ -119,40 +139,78 @@ def _in_flight(result: LocationResult, settings: ProofSettings) -> int:
     return processes * max(1, len(result.location.upstream_servers)) + 1
 
 
-def _with_details(
-    testbed: NginxTestbed,
-    result: LocationResult,
-    settings: ProofSettings,
-    version: Version,
-    *,
-    is_separate: bool,
-) -> LocationResult:
-    location, request, found = result.location, result.request, dict[str, Any]()
-    assert request is not None
-    if is_separate:
-        found["balancing"] = _balance(testbed, location, request, settings, version)
-    if needs_bodiless(location, request):
-        found["bodiless"] = measure_bodiless(testbed, location, request, settings.requests)
-    kind, pool = result.kind, result.predicted.pool
-    if kind is not None and kind.idle_s is not None and pool is not None:
-        found["idle_end"] = measure_idle_end(testbed, location, request, kind, pool)
-    in_flight = _in_flight(result, settings)
-    if in_flight > 1 and not request.is_subrequest and not _is_crowded(result, settings):
-        # Last: what a server does not answer any more stays in the way of all that follows.
-        predicted = compute_verdict(location.pass_location, version, in_flight)
-        found["in_flight"] = measure_in_flight(testbed, location, request, in_flight, predicted)
-    return replace(result, **found)
+_Is = Callable[[LocationResult], bool]
+_Take = Callable[[LocationResult, Request], LocationResult]
+"""Returns what is known of one location, with what a step shows."""
 
 
-def _balance(
-    testbed: NginxTestbed,
-    location: Location,
-    request: Request,
-    settings: ProofSettings,
-    version: Version,
-) -> balancing.Balancing:
-    before = testbed.counts_by_server(location.number)
-    testbed.send(location, repeat(request, balancing.request_count(location, settings.requests)))
-    added = map(BackendCounts.since, testbed.counts_by_server(location.number), before)
-    counts = [(each.requests, each.accepted) for each in added]
-    return balancing.summarize_balancing(location, version, counts)
+@dataclass(frozen=True, slots=True)
+class _SecondRun:
+    """The steps of a second run. A location has servers and pools of its own, so all take a step together."""
+
+    testbed: NginxTestbed
+    settings: ProofSettings
+    version: Version
+    separate: Container[int]
+
+    @property
+    def _steps(self) -> Iterator[tuple[_Is, _Take]]:
+        """Which locations take each step; in the last one servers may cease to answer."""
+        yield self._is_separate, self._balance
+        yield _has_bodiless, self._bodiless
+        for turn in range(MOST_AT_END):
+            yield partial(_meets_end, turn=turn), partial(self._idle_end, turn=turn)
+        yield self._is_busy, self._in_flight
+
+    def measure(self, proof: Proof, wanted: Container[int]) -> None:
+        """Take all steps of the locations that are wanted."""
+        is_new = True
+        for is_due, take in self._steps:
+            numbers = [
+                index
+                for index, each in enumerate(proof.results)
+                if each.location.number in wanted and is_due(each)
+            ]
+            if numbers and not is_new:
+                self.testbed.nginx.restart()
+            for index in numbers:
+                result = proof.results[index]
+                assert result.request is not None, "only what was reached is wanted"
+                proof.results[index] = take(result, result.request)
+                is_new = False
+
+    def _is_separate(self, result: LocationResult) -> bool:
+        return result.location.number in self.separate
+
+    def _balance(self, result: LocationResult, request: Request) -> LocationResult:
+        location = result.location
+        before = self.testbed.counts_by_server(location.number)
+        count = balancing.request_count(location, self.settings.requests)
+        self.testbed.send(location, repeat(request, count))
+        added = map(BackendCounts.since, self.testbed.counts_by_server(location.number), before)
+        counts = [(each.requests, each.accepted) for each in added]
+        return replace(result, balancing=balancing.summarize_balancing(location, self.version, counts))
+
+    def _bodiless(self, result: LocationResult, request: Request) -> LocationResult:
+        found = measure_bodiless(self.testbed, result.location, request, self.settings.requests)
+        return replace(result, bodiless=found)
+
+    def _idle_end(self, result: LocationResult, request: Request, *, turn: int) -> LocationResult:
+        test = _idle_test(result)
+        assert test is not None, "only a server that ends connections is due"
+        if test.is_nginx_first:
+            return replace(result, idle_end=test)
+        sent = requests_at_end(result.location, request)[turn]
+        end = end_idling(self.testbed, result.location, sent, test.kind)
+        return replace(result, idle_end=test if end is None else test.add(end))
+
+    def _is_busy(self, result: LocationResult) -> bool:
+        request = result.request
+        is_alone = request is None or request.is_subrequest or _is_crowded(result, self.settings)
+        return not is_alone and _in_flight(result, self.settings) > 1
+
+    def _in_flight(self, result: LocationResult, request: Request) -> LocationResult:
+        count = _in_flight(result, self.settings)
+        predicted = compute_verdict(result.location.pass_location, self.version, count)
+        found = measure_in_flight(self.testbed, result.location, request, count, predicted)
+        return replace(result, in_flight=found)

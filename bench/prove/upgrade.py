@@ -253,7 +253,7 @@ class _Search:
     def delete(self) -> None:
         """Delete all candidates at once, and those that turn out to matter one by one."""
         version = versions.parse(self.runs.program.version)
-        found = find_workarounds(self.runs.model, version, _capacities(self.found.after))
+        found = find_workarounds(self.runs.model, version)
         candidates = [line for line in found if self._is_provable(line)]
         if not candidates:
             return
@@ -297,15 +297,6 @@ class _Search:
 
     def _note_limit(self) -> None:
         self.found.notes.append(f"only {_MOST_RUNS} runs were made: there may be more lines to edit")
-
-
-def _capacities(proof: Proof) -> dict[str, int]:
-    """Return how many connections a server of an upstream {} accepts, where its kind says so."""
-    return {
-        result.location.upstream.name: result.kind.processes
-        for result in proof.results
-        if result.location.upstream and result.kind and result.kind.processes
-    }
 
 
 def _outcomes(proof: Proof) -> Iterator[Any]:

@@ -4,7 +4,7 @@ Since 1.29.7 nginx sends HTTP/1.1 without a Connection field and keeps 32 connec
 uses an upstream {}. What reading shows to be the same, the upgrade proof runs without.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.prove.edited_model import without
@@ -13,23 +13,15 @@ from nginx import versions
 from nginx.model import Model, PassLocation
 from nginx.tree import Directive
 from nginx.upstream_request import names_connection
-from nginx.upstreams import IMPLICIT_IDLE, Upstream
+from nginx.upstreams import IMPLICIT_IDLE
 from nginx.versions import Version
 
 
-def find_workarounds(
-    model: Model, version: Version, capacities: Mapping[str, int] | None = None
-) -> list[Directive]:
-    """Return the lines without which this nginx sends the same and keeps at least as much.
-
-    Args:
-        model: the configuration.
-        version: the nginx that is to run it.
-        capacities: how many connections a server accepts, by the name of the upstream {}, where known.
-    """
+def find_workarounds(model: Model, version: Version) -> list[Directive]:
+    """Return the lines without which this nginx sends and keeps the same."""
     if version < versions.POOL_BY_DEFAULT:
         return []
-    written = [*_request_lines(model), *_pool_lines(model, version, capacities or {})]
+    written = [*_request_lines(model), *_pool_lines(model, version)]
     return _superfluous(model, version, written)
 
 
@@ -48,24 +40,14 @@ def _request_lines(model: Model) -> Iterator[Directive]:
         )
 
 
-def _pool_lines(model: Model, version: Version, capacities: Mapping[str, int]) -> Iterator[Directive]:
+def _pool_lines(model: Model, version: Version) -> Iterator[Directive]:
     for upstream in model.upstreams:
         line, pool = upstream.keepalive, upstream.pool(version)
-        if line is None or pool is None or pool.idle > IMPLICIT_IDLE:
-            continue
-        users = model.users(upstream)
+        if line is None or pool is None or pool.idle != IMPLICIT_IDLE:
+            continue  # another number is a decision about the servers, in either direction
         # The default pool is each location's own: a second location would find none of the connections.
-        is_alone = pool.is_local or len({id(each.level) for each in users}) == 1
-        if is_alone and _takes_more(upstream, users, pool.idle, capacities.get(upstream.name)):
+        if pool.is_local or len({id(each.level) for each in model.users(upstream)}) == 1:
             yield line
-
-
-def _takes_more(upstream: Upstream, users: Sequence[PassLocation], idle: int, capacity: int | None) -> bool:
-    """Return whether the servers of an upstream {} can stand the default's idle connections."""
-    if capacity is not None:
-        return capacity * max(1, len(upstream.servers)) >= IMPLICIT_IDLE
-    # An application behind FastCGI commonly serves one connection with each process.
-    return idle == IMPLICIT_IDLE or all(each.protocol != "fastcgi" for each in users)
 
 
 def _superfluous(model: Model, version: Version, lines: Sequence[Directive]) -> list[Directive]:

@@ -22,6 +22,7 @@ ORDER = {
     "how-to": (
         "diagnose-time-wait",
         "check-and-repair-a-configuration",
+        "accept-a-finding",
         "find-an-idle-timeout",
         "choose-the-pool-size",
         "compare-two-proxies-or-versions",
@@ -40,6 +41,7 @@ ORDER = {
         "keep-alive-two-meanings",
         "what-a-pool-holds",
         "idle-timeout-race",
+        "how-far-to-trust-a-verdict",
         "enforced-modes",
         "open-and-closed-loop",
         "statistics",

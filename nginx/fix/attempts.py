@@ -12,10 +12,11 @@ from nginx.fix.new_upstreams import Origin, origin
 from nginx.fix.notes import Note, is_resolved_in_background, lost_connections, notes
 from nginx.fix.planner import FixPlanner
 from nginx.fix.pool_size import USUAL_SIZE
+from nginx.hits import RuleHits
 from nginx.loading import sources
 from nginx.loading.includes import Configuration
 from nginx.loading.inputs import ConfigInput
-from nginx.model import Model, build_model
+from nginx.model import Model, PassLocation, build_model
 from nginx.rules import RuleContext
 from nginx.tree import Place
 
@@ -33,6 +34,8 @@ class Attempt:
     repaired: set[Origin] = field(default_factory=set)
     skipped: dict[Origin, str] = field(default_factory=dict)
     """With the reasons."""
+    accepted: dict[Origin, str] = field(default_factory=dict)
+    """What is left as it is because somebody accepted that, and by what."""
     edits: dict[Origin, list[Edit]] = field(default_factory=dict)
     """What is to be changed for each that is repaired."""
     resolved_in_background: list[Place] = field(default_factory=list)
@@ -56,6 +59,7 @@ class _Attempts:
         self._configuration, self._sources = config.read(already)
         self._model = contexts[0].model
         self._origins = [origin(each) for each in self._model.passes]
+        self._accepted = _accepted(contexts)
         self._taken = _names_beside(config, already)
         self._most = USUAL_SIZE
         self._apart: set[Origin] = set()
@@ -98,15 +102,21 @@ class _Attempts:
         planner = FixPlanner(self._model, edits, self._contexts, self._taken, self._most)
         self._planned = {}
         for each, where in zip(self._model.passes, self._origins, strict=True):
-            if where not in self._skipped and self._is_broken(where):
+            if where not in self._skipped and where not in self._accepted:
                 try:
-                    self._planned.setdefault(where, []).extend(planner.plan(each, where in self._apart))
+                    self._plan_one(planner, each, where)
                 except Unfixable as error:
                     self._skipped[where] = str(error)
                     if isinstance(error, CapacityUnknown):
                         self._askable.add(where)
         for where in self._skipped:
             self._planned.pop(where, None)
+
+    def _plan_one(self, planner: FixPlanner, each: PassLocation, where: Origin) -> None:
+        if self._is_broken(where):
+            self._planned.setdefault(where, []).extend(planner.plan(each, where in self._apart))
+        elif limits := planner.plan_limits(each):
+            self._planned.setdefault(where, []).extend(limits)
 
     def _is_broken(self, where: Origin) -> bool:
         passes = [each for each, own in zip(self._model.passes, self._origins, strict=True) if own == where]
@@ -142,12 +152,17 @@ class _Attempts:
         texts, before = self._texts(self._planned), self._model.passes
         after = self._model_after(texts)
         self._count_repaired_with_others(after)
-        numbers = [number for number, where in enumerate(self._origins) if where in self._planned]
+        numbers = [
+            number
+            for number, where in enumerate(self._origins)
+            if where in self._planned and self._is_broken(where)
+        ]
         return Attempt(
             before={file: self._text(file) for file in texts},
             after=texts,
             repaired=set(self._planned),
             skipped={where: why for where, why in self._skipped.items() if where not in self._planned},
+            accepted=self._accepted,
             edits=self._planned,
             resolved_in_background=[
                 before[number].directive.place
@@ -166,10 +181,25 @@ class _Attempts:
     def _count_repaired_with_others(self, after: Model) -> None:
         """Count a location that was left out, but that lines for others repair."""
         contexts = [RuleContext(after, ctx.version, ctx.settings) for ctx in self._contexts]
-        for where in self._skipped:
+        for where in filter(self._is_broken, self._skipped):
             passes = [each for each, own in zip(after.passes, self._origins, strict=True) if own == where]
             if all(ctx.verdict(each).answer == "reused" for each in passes for ctx in contexts):
                 self._planned[where] = []
+
+
+def _accepted(contexts: Sequence[RuleContext]) -> dict[Origin, str]:
+    """Return the locations that are to stay as they are, each with by what that is accepted."""
+    model, settings = contexts[0].model, contexts[0].settings
+    if not model.configuration.ignored and not settings.ignored:
+        return {}
+    hits = [RuleHits.of(ctx) for ctx in contexts]
+    found = {}
+    for each in model.passes:
+        broken = [one for one in hits if one.ctx.verdict(each).answer != "reused"]
+        by = [one for found_by in broken for one in found_by.acceptances(each)]
+        if by and all(one.acceptances(each) for one in broken):
+            found[origin(each)] = "; ".join(dict.fromkeys(map(str, by)))
+    return found
 
 
 def _shared_files(configuration: Configuration, config: ConfigInput) -> frozenset[str]:

@@ -66,6 +66,50 @@ class ExistingPools:
                 self._edits.append(upstream.directive, f"keepalive {size}{self._local(upstream)};")
         self._limit(upstream, servers)
 
+    def outlasts(self, upstream: Upstream) -> bool:
+        """Return whether connections of a pool may still be there when their servers end them."""
+        settings = self._contexts[0].settings
+        limit = settings.idle_limit_of(upstream.name, upstream.addresses)
+        if self._is_accepted(upstream, "NK021"):
+            limit = None
+        server = settings.request_limit_of(upstream.name, upstream.addresses)
+        if server is None or server.says_last or self._is_accepted(upstream, "NK059"):
+            served = None
+        else:
+            served = server.requests
+        pools = [pool for ctx in self._contexts if (pool := upstream.pool(ctx.version)) is not None]
+        return any(
+            (limit is not None and not limit.allows(pool.idle_timeout_s))
+            or (served is not None and (pool.requests is None or pool.requests > served))
+            for pool in pools
+        )
+
+    def _is_accepted(self, upstream: Upstream, rule: str) -> bool:
+        """Return whether somebody accepts what a rule finds about the limits of a pool."""
+        lines = (upstream.directive.child(name) for name in _LIMITS)
+        places = [upstream.keepalive_place(), *(line.place for line in lines if line is not None)]
+        model, settings = self._model, self._contexts[0].settings
+        return any(
+            rule in model.configuration.ignored.get((place.file, place.line), {})
+            or settings.is_ignored(rule, place.file)
+            for place in places
+        )
+
+    def limit(self, upstream: Upstream, protocol: str) -> None:
+        """Have nginx end the connections of a pool before their servers do, and change nothing else.
+
+        Raises:
+            Unfixable: the servers leave no time for reuse, or a version cannot do it.
+        """
+        self._reject_owned(upstream)
+        oldest = min(ctx.version for ctx in self._contexts)
+        if oldest < versions.POOL_LIMITS:
+            raise Unfixable(
+                f'the servers of upstream "{upstream.name}" end connections that nginx keeps, and nginx '
+                f"{oldest} has no keepalive_timeout for an upstream {{}}: it came with {versions.POOL_LIMITS}"
+            )
+        self._limit(upstream, PooledServers.of(upstream, protocol))
+
     def _reject_owned(self, upstream: Upstream) -> None:
         """Reject an upstream {} in which something else takes care of connections."""
         for line in upstream.directive.block or ():

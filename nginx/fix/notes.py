@@ -7,10 +7,12 @@ nginx then sends again is said in ngx_http_upstream_test_next() and ngx_http_ups
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from nginx.fix.new_upstreams import names_variable
 from nginx.model import Model, PassLocation
 from nginx.process_servers import PooledServers
 from nginx.rules import CheckSettings
-from nginx.tree import Place
+from nginx.tree import DATA_BLOCKS, Directive, Place
+from nginx.values import pieces
 
 _REPEATED_BY_DEFAULT = ("error", "timeout")
 
@@ -34,6 +36,8 @@ def notes(
             yield Note(place, text)
         for text in (*lost_connections(before[number]), *_occupied(after.passes[number], settings)):
             yield Note(place, text)
+        for line in _unused(before[number], after.passes[number], after):
+            yield Note(place, f"`{line}` ({line.place}) stays, and nothing uses it any more")
 
 
 def is_resolved_in_background(before: PassLocation, after: PassLocation) -> bool:
@@ -63,24 +67,32 @@ def lost_connections(each: PassLocation) -> Iterator[str]:
         )
 
 
+def _unused(before: PassLocation, after: PassLocation, model: Model) -> Iterator[Directive]:
+    """Yield the `set` lines, as they were, of variables that only the target of a location named."""
+    if model.configuration.missing:
+        return
+    for name in _variables(before.target) - _variables(after.target):
+        if not any(names_variable(words, name) for words in _words(model)):
+            lines = (line for level in before.level.up() for line in level.all("set"))
+            yield from (line for line in lines if line.args[:1] == (f"${name}",))
+
+
+def _variables(template: str) -> set[str]:
+    return {piece for piece, is_name in pieces(template) if is_name}
+
+
+def _words(model: Model) -> Iterator[Sequence[str]]:
+    """Yield the arguments of each directive, without the names of variables that they define."""
+    for level in model.levels:
+        for line in level.block:
+            defined = line.name in {"set", *DATA_BLOCKS}
+            yield line.args[1:] if line.name == "set" else line.args[:1] if defined else line.args
+            yield from ((each.name, *each.args) for each in line.block or () if line.name in DATA_BLOCKS)
+
+
 def _occupied(each: PassLocation, settings: CheckSettings) -> Iterator[str]:
     """Yield pools that were there already, for servers that may have a process per connection."""
     for upstream in each.upstreams():
         reason = PooledServers.of(upstream, each.protocol).one_process_each
         if reason is not None and settings.max_connections_of(upstream.name) is None:
             yield f'{reason}: the pool of upstream "{upstream.name}" has to stay below what its servers have'
-
-
-def remarks(settings: CheckSettings) -> Iterator[str]:
-    """Yield what a repair assumes about all servers, where it was not given."""
-    if settings.backend_idle_s is None and not settings.measured:
-        yield (
-            "its servers are taken to keep idle connections for longer than nginx does (60 s): else a POST, "
-            "PATCH or LOCK now and then gets a 502; measure their time with --probe, or give it with "
-            "--backend-idle"
-        )
-    if settings.backend_max_connections is None:
-        yield (
-            "its servers are taken to accept more connections than all workers keep: one process or thread "
-            "per connection (Apache prefork, Starman, Puma) needs --backend-max-connections"
-        )

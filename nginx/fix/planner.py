@@ -4,6 +4,7 @@ Header lists are completed where they stand, so that nothing inherited is masked
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from nginx.fix.edits import Edit, EditList, Unfixable
 from nginx.fix.existing_pools import ExistingPools
@@ -52,22 +53,44 @@ class FixPlanner:
             Unfixable: it cannot be repaired without changing something else.
         """
         self._reject_unfixable(each)
-        mark, names = len(self._edits.edits), dict(self._new_upstreams.names)
+        names = dict(self._new_upstreams.names)
         try:
-            lines = self._pool(each)
-            if each.protocol == "http":
-                self._http_version(each)
-                more, replaced = self._connection(each, apart)
-                self._header_lines(each, [*lines, *more], replaced, apart)
-            elif each.protocol == "fastcgi":
-                self._keep_conn(each)
+            with self._taken_back() as planned:
+                lines = self._pool(each)
+                if each.protocol == "http":
+                    self._http_version(each)
+                    more, replaced = self._connection(each, apart)
+                    self._header_lines(each, [*lines, *more], replaced, apart)
+                elif each.protocol == "fastcgi":
+                    self._keep_conn(each)
         except Unfixable:
             self._new_upstreams.names = names
             raise
-        finally:
-            planned = self._edits.edits[mark:]
-            del self._edits.edits[mark:]
         return planned
+
+    def plan_limits(self, each: PassLocation) -> list[Edit]:
+        """Return the edits after which the pools of a location that reuses end connections in time.
+
+        Raises:
+            Unfixable: that cannot be, or not without changing something else.
+        """
+        pools = [used for used in each.upstreams() if self._pools.outlasts(used)]
+        if pools:
+            self._reject_unfixable(each)
+        with self._taken_back() as planned:
+            for used in pools:
+                self._pools.limit(used, each.protocol)
+        return planned
+
+    @contextmanager
+    def _taken_back(self) -> Iterator[list[Edit]]:
+        """Collect the edits that are added meanwhile, and take them off the list."""
+        mark, planned = len(self._edits.edits), list[Edit]()
+        try:
+            yield planned
+        finally:
+            planned += self._edits.edits[mark:]
+            del self._edits.edits[mark:]
 
     def _reject_unfixable(self, each: PassLocation) -> None:
         configuration = self._model.configuration

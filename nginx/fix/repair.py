@@ -41,11 +41,13 @@ class Repair:
     after: dict[str, str] = field(default_factory=dict)
     """The new text of each of them."""
     repaired: list[Place] = field(default_factory=list)
-    """The pass directives, at their old places, that now reuse their connections."""
+    """The pass directives, at their old places, that now reuse their connections, or end them in time."""
     hunks: dict[Place, list[Hunk]] = field(default_factory=dict)
     """What is changed for each of them, by its place."""
     skipped: list[SkippedLocation] = field(default_factory=list)
     """The locations that still do not."""
+    accepted: list[SkippedLocation] = field(default_factory=list)
+    """Those that stay as they are because somebody accepted that; the reason is by what."""
     refused: dict[Place, str] = field(default_factory=dict)
     """What nginx refuses, with the reason: nothing there was repaired."""
     left_out: dict[Version, str] = field(default_factory=dict)
@@ -68,6 +70,7 @@ class Repair:
         self.locations += other.locations
         self.left_out |= other.left_out
         self.skipped += [each for each in other.skipped if each not in self.skipped]
+        self.accepted += [each for each in other.accepted if each not in self.accepted]
         self.repaired += [place for place in other.repaired if place not in self.repaired]
         known = self.resolved_in_background
         known += [place for place in other.resolved_in_background if place not in known]
@@ -163,6 +166,9 @@ def _repair(
         if where in attempt.skipped:
             skipped = SkippedLocation(each.directive.place, each.context, attempt.skipped[where])
             repair.skipped.append(skipped)
+        elif where in attempt.accepted:
+            accepted = SkippedLocation(each.directive.place, each.context, attempt.accepted[where])
+            repair.accepted.append(accepted)
         elif where in attempt.repaired:
             repair.repaired.append(each.directive.place)
             edits = attempt.edits[where]

@@ -28,7 +28,7 @@ class Configuration:
     """Words with a character that cannot be seen."""
     missing: list[Directive] = field(default_factory=list)
     """Includes whose files are not here; they stay in the tree as `include`."""
-    ignored: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
+    ignored: dict[tuple[str, int], dict[str, str]] = field(default_factory=dict)
     """Rules that a comment silences, by file and line."""
     files: list[str] = field(default_factory=list)
     """All files that were read."""

@@ -4,7 +4,8 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from nginx import tree
-from nginx.rules import CATALOGUE, Rule
+from nginx.idle_times import format_time
+from nginx.rules import CATALOGUE, CheckSettings, Rule
 from nginx.tree import Directive
 
 _WIDTH = 80
@@ -20,10 +21,31 @@ def format_rule(rule: Rule) -> str:
     else:
         parts.append(f"Not proven by nginx in the tests: {rule.unproven}.")
     if rule.bad.strip():
-        shown = f"on nginx {rule.shown_on}"
+        shown = shown_with(rule)
         parts.append(f"Flagged {shown}:\n\n{_format_config(rule.bad)}")
         parts.append(f"Not flagged {shown}:\n\n{_format_config(rule.good)}")
     return "\n\n".join(parts) + "\n"
+
+
+def shown_with(rule: Rule) -> str:
+    """Return for what the examples of a rule are judged: a version, options, and what a probe measured."""
+    return ", ".join((f"on nginx {rule.shown_on}", *_given(rule.shown_with)))
+
+
+def _given(settings: CheckSettings) -> Iterator[str]:
+    """Yield the settings that are not as by default, as somebody gives them."""
+    flags = {
+        "--backend-idle": settings.backend_idle_s and format_time(settings.backend_idle_s),
+        "--backend-max-connections": settings.backend_max_connections,
+        "--workers": settings.workers,
+        "--concurrency": settings.concurrency,
+    }
+    yield from (f"with {flag} {value}" for flag, value in flags.items() if value is not None)
+    for each in settings.measured:
+        after = f"{each.requests} requests" if each.requests is not None else "each response"
+        yield f"where --probe {each.address} saw a close after {after}"
+    if settings.known is not None:
+        yield "with the directives of the nginx that is installed"
 
 
 def format_rules() -> str:

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
+from nginx.acceptance import BY
 from nginx.check import FAILING, CheckResult
 from nginx.tree import Place
 from nginx.verdict import Answer, Verdict
 
 ANSWERS: Sequence[Answer] = get_args(Answer)
+_REUSED = frozenset({"reused", "partly reused"})
 _SHARED_WRONGLY = frozenset({"NK029", "NK030", "NK031", "NK032"})
 
 
@@ -34,10 +36,13 @@ def summary(result: CheckResult, hidden: int, shown: int) -> Iterator[str]:
         yield _format_upgrade(old, new, right, len(shared))
     if total > shown:
         yield f"{_count(total - shown, 'location')} not shown in which nothing fails"
-    if result.accepted:
-        yield f"{_count(result.accepted, 'finding')} not shown that the baseline accepts"
+    for by in BY:
+        if count := sum(each.by == by for each in result.accepted):
+            yield f"{_count(count, 'finding')} not shown, accepted by {by}"
     if hidden:
-        yield f"{_count(hidden, 'remark')} not shown (--severity info shows all)"
+        yield f"{_count(hidden, 'remark')} not shown (--show info shows all)"
+    if any(verdict.answer in _REUSED for each in result.locations for verdict in each.verdicts.values()):
+        yield from (f"assumed: {each}" for each in result.assumptions)
 
 
 def _shared_since(result: CheckResult, old: str, new: str) -> set[Place]:

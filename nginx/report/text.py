@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nginx.advice import NO_CHANGE
-from nginx.check import CheckResult, LocationVerdicts
+from nginx.check import FAILING, CheckResult, LocationVerdicts
 from nginx.finding import Finding, Severity
 from nginx.fix.hunks import Hunk
 from nginx.fix.repair import Repair
@@ -100,11 +100,13 @@ class _Report:
 
     def _location(self, location: LocationVerdicts, findings: Sequence[Finding]) -> Iterator[str]:
         yield from self._heading(location)
-        by_verdict: dict[Verdict, list[str]] = {}
+        by_verdict: dict[tuple[Verdict, bool], list[str]] = {}
         for version, verdict in location.verdicts.items():
-            by_verdict.setdefault(verdict, []).append(version)
-        for verdict, versions in by_verdict.items():
+            by_verdict.setdefault((verdict, version in location.accepted), []).append(version)
+        for (verdict, _), versions in by_verdict.items():
             yield from self._verdict(location, verdict, versions)
+        for acceptance in location.acceptances:
+            yield from self._labelled("note", str(acceptance), location.place)
         edit = self.repair.hunks.get(location.place, ())
         yield from self._edit(edit, location.place.file)
         for skipped in self.repair.skipped:
@@ -148,7 +150,9 @@ class _Report:
         self, location: LocationVerdicts, verdict: Verdict, versions: Sequence[str]
     ) -> Iterator[str]:
         mark, code = _MARKS[verdict.answer]
-        answer, names = _format_answer(verdict), ", ".join(versions)
+        is_accepted = verdict.answer in FAILING and location.accepted.issuperset(versions)
+        answer = f"{_format_answer(verdict)}{', accepted' if is_accepted else ''}"
+        names = ", ".join(versions)
         closing = f": {_CLOSES_FIRST[verdict.closes_first]}" if verdict.closes_first else ""
         first, *others = self._wrapped(f"{answer}{closing}", f"  {mark} {names}  ", "    ")
         coloured = f"  {self.colorize(mark, code)} {names}  {self.colorize(answer, code)}"

@@ -10,6 +10,7 @@ from nginx.tree import Directive
 from nginx.upstream_request import connection_options
 from nginx.values import Values, pieces
 from nginx.variables import Definitions, is_clients
+from nginx.versions import Version
 
 _EMPTY = 'proxy_set_header Connection "";'
 _EMPTY_KEY = "''"
@@ -31,8 +32,8 @@ def connection_default_close(ctx: RuleContext) -> Iterator[Hit]:
     for each in ctx.using_protocol("http"):
         if each.http.effective(ctx.version) == "2" or not each.connection.is_default(ctx.version):
             continue
-        if each.connection.missing is not None:
-            continue  # what is not here may set it
+        if each.connection.missing is not None or _lost_line(each, ctx.version) is not None:
+            continue  # what is not here may set it; a line that is lost is NK005, whose edit mends both
         owner = each.connection.owner
         where = f" beside the other header lines of {owner}" if owner and owner is not each.level else ""
         text = "`Connection: close` is sent, the default before 1.29.7"
@@ -138,17 +139,24 @@ def header_inheritance_lost(ctx: RuleContext) -> Iterator[Hit]:
     """
     old = ctx.version < versions.POOL_BY_DEFAULT
     for each in ctx.using_protocol("http"):
-        connection = each.connection
-        if connection.owner is None or not connection.masked or each.http.effective(ctx.version) == "2":
+        connection, lost = each.connection, _lost_line(each, ctx.version)
+        if lost is None:
             continue
-        lost = connection.masked[-1]
-        if (not old and not lost.args[1]) or _has_option(lost, "close"):
-            continue  # nothing is lost: the default does the same
         dropped = f"`{lost}` ({lost.place}), which {each.context} would have inherited"
         text = f"this header line drops {dropped}"
         fix, severity = f"repeat `{lost};` beside it", None if old else Severity.MEDIUM
         place = connection.header_lines[0].place
         yield Hit(place, text, fix, severity, (lost, each.directive), (each,))
+
+
+def _lost_line(each: PassLocation, version: Version) -> Directive | None:
+    """Return the outer Connection line that an inner list drops, where the default does not stand in."""
+    connection = each.connection
+    if connection.owner is None or not connection.masked or each.http.effective(version) == "2":
+        return None
+    lost = connection.masked[-1]
+    is_default = version >= versions.POOL_BY_DEFAULT and not lost.args[1]
+    return None if is_default or _has_option(lost, "close") else lost
 
 
 @Rule(

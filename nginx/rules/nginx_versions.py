@@ -103,6 +103,7 @@ def _redundant(ctx: RuleContext) -> Iterator[Hit]:
     "NK048",
     Severity.MEDIUM,
     about_reuse=True,
+    follows_from=("NK006", "NK007"),
     shown_on="1.31.4",
     bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
 )

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
+from fnmatch import fnmatch
 from typing import TypeVar
 
 from nginx.directive_versions import lines_too_new
@@ -71,6 +72,10 @@ class CheckSettings:
     """Rules that are not reported, each with the pattern of the files that are meant."""
     known: KnownDirectives | None = None
     """The directives of the nginx that is installed."""
+
+    def is_ignored(self, rule: str, file: str) -> bool:
+        """Return whether a rule is not reported in a file."""
+        return any(rule == named and fnmatch(file, pattern) for named, pattern in self.ignored)
 
     def measured_of(self, upstream: str, addresses: Iterable[str]) -> list[MeasuredServer]:
         """Return what was measured of the servers of an upstream with these addresses."""
@@ -263,6 +268,8 @@ class Rule:
     """The version under which `bad` and `good` are flagged and not flagged."""
     shown_with: CheckSettings = CheckSettings()
     """The settings for that."""
+    follows_from: tuple[str, ...] = ()
+    """The rules whose fault brings it along: who accepts that accepts this, and one edit mends both."""
     unproven: str = ""
     """Why no test shows it by nginx itself; empty where one does."""
     name: str = field(init=False)

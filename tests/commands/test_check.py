@@ -44,13 +44,13 @@ def bad(tmp_path: Path) -> Path:
         (GOOD, [], 0),
         (BAD, [], 1),
         (BAD, ["--nginx-version", "1.31.4"], 0),
-        (BAD, ["--severity", "error"], 1),
-        (GOOD, ["--severity", "info"], 0),
-        (GOOD, ["--backend-idle", "5", "--severity", "medium"], 1),
-        (GOOD, ["--backend-idle", "Node", "--severity", "medium"], 1),
-        (GOOD, ["--backend-idle", "nginx", "--severity", "medium"], 0),
-        (GOOD, ["--workers", "8", "--backend-max-connections", "10", "--severity", "medium"], 1),
-        (GOOD, ["--workers", "1", "--concurrency", "400", "--severity", "medium"], 1),
+        (BAD, ["--fail-on", "error"], 1),
+        (GOOD, ["--fail-on", "info"], 0),
+        (GOOD, ["--backend-idle", "5", "--fail-on", "medium"], 1),
+        (GOOD, ["--backend-idle", "Node", "--fail-on", "medium"], 1),
+        (GOOD, ["--backend-idle", "nginx", "--fail-on", "medium"], 0),
+        (GOOD, ["--workers", "8", "--backend-max-connections", "10", "--fail-on", "medium"], 1),
+        (GOOD, ["--workers", "1", "--concurrency", "400", "--fail-on", "medium"], 1),
     ],
 )
 def test_exit_code(text: str, args: list[str], code: int) -> None:
@@ -64,7 +64,7 @@ def test_json_is_one_object(bad: Path) -> None:
     result = check(str(bad), *VERSIONS, "--format", "json")
     answer = json.loads(result.stdout)
     assert result.exit_code == 1
-    assert set(answer) == {"versions", "locations", "findings"}
+    assert set(answer) == {"versions", "locations", "findings", "accepted", "assumptions"}
     assert list(answer["locations"][0]["verdicts"]) == ["1.22.1", "1.31.4"]
 
 

@@ -95,7 +95,7 @@ def test_one_file_with_locations_is_enough(tmp_path: Path) -> None:
     [
         (GOOD, [], 0),
         (BAD, [], 1),
-        (BAD, ["--severity", "error"], 1),
+        (BAD, ["--fail-on", "error"], 1),
         ("server { location / { uwsgi_pass 10.0.0.1:9000; } }", [], 1),
         (DEPENDS, [], 0),
         (DEPENDS, ["--strict"], 1),

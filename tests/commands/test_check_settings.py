@@ -84,7 +84,9 @@ def test_the_file_is_what_the_options_say(folder: Path) -> None:
         ("workers = 0", "workers: 0 is not in the range"),
         ("wokers = 1", "there is no key 'wokers'"),
         ("workers", "cannot be read"),
-        ('severity = "bad"', "severity: 'bad' is not one of"),
+        ('fail-on = "bad"', "fail-on: 'bad' is not one of"),
+        ('show = "bad"', "show: 'bad' is not one of"),
+        ('severity = "low"', "there is no key 'severity'"),
         ('backend-idle = "never"', "backend-idle: 'never' is neither a time"),
         ("upstream = 3", "upstream is a table of tables"),
         ("[upstream.app]\nidle = 3", "[upstream.app] takes"),
@@ -184,7 +186,7 @@ def test_a_baseline_survives_lines_that_move(old: str, new: str, accepted: Path)
     (accepted.parent / "nginx.conf").write_text(BROKEN.replace(old, new, 1))
     done = check_with(accepted)
     assert (done.exit_code, done.stderr) == (0, "")
-    assert "not shown that the baseline accepts" in done.stdout
+    assert "not shown, accepted by the baseline" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -234,6 +236,25 @@ def test_rules_are_ignored(ignored: list[str], code: int, folder: Path) -> None:
     assert command_line.run("check", "nginx.conf", *OLD).exit_code == code
 
 
+def test_a_reason_in_a_baseline_is_shown_and_kept(accepted: Path) -> None:
+    values = json.loads(accepted.read_text())
+    for each in (*values["findings"], *values["locations"]):
+        each["reason"] = "until the move"
+    accepted.write_text(json.dumps(values))
+    done = check_with(accepted)
+    assert (done.exit_code, "accepted by the baseline" in done.stdout) == (0, True)
+    assert ": until the move" in done.stdout
+    again = command_line.run("check", "nginx.conf", *OLD, "--write-baseline", str(accepted))
+    assert again.exit_code == 0
+    assert json.loads(accepted.read_text()) == values
+
+
+def test_a_baseline_is_written_over_nothing_else(folder: Path) -> None:
+    (folder / "nginx.conf").write_text(BROKEN)
+    done = command_line.run("check", "nginx.conf", *OLD, "--write-baseline", "nginx.conf")
+    assert (done.exit_code, (folder / "nginx.conf").read_text()) == (2, BROKEN)
+
+
 def test_only_broken_shows_the_worst_first(folder: Path) -> None:
     text = TEXT.replace("location / {", "location / { proxy_set_header Connection close;")
     text = text.replace("upstream api", "upstream other { server 10.0.0.3; } upstream api").replace(
@@ -253,7 +274,7 @@ def test_the_example_of_the_documents_is_read(folder: Path) -> None:
     (example,) = (part for part in page.read_text().split("```toml") if "[upstream.app]" in part)
     example = example.partition("```")[0]
     (folder / settings_file.NAME).write_text(example)
-    accepted = {"format": "bench check baseline 1", "findings": [], "locations": []}
+    accepted = {"format": "bench check baseline 2", "findings": [], "locations": []}
     (folder / "accepted.json").write_text(json.dumps(accepted))
     done = command_line.run("check", "nginx.conf", "--format", "json")
     assert not done.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import run
+from tests.command_line import Done, run
 
 PHP = "server { location / { fastcgi_pass 127.0.0.1:9000; } }"
 UNIX = "upstream app { server unix:/run/app.sock; }\n"
@@ -97,3 +97,86 @@ def test_a_word_may_be_an_upstream_of_another_file(target: str, tmp_path: Path) 
     path.write_text(f"server {{ location / {{ proxy_pass http://{target}; }} }}\n")
     done = run("fix", path, "--nginx-version", "1.22.1")
     assert (done.exit_code, "another file may have an upstream" in done.stderr) == (1, True), done.stderr
+
+
+SECURE = APP.replace("}", "keepalive 8; }") + KEPT.replace("http://app", "https://app")
+
+
+def fixed(text: str, tmp_path: Path, *flags: str) -> Done:
+    path = tmp_path / "nginx.conf"
+    path.write_text(whole(text))
+    return run("fix", path, *flags)
+
+
+def test_a_pool_that_reuses_ends_before_its_servers(tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    done = fixed(SECURE, tmp_path, "--backend-like", "node", "--write")
+    assert (done.exit_code, "keepalive_timeout 4s;" in path.read_text()) == (0, True), done.stderr
+    checked = run("check", path, "--backend-idle", "node", "--fail-on", "medium")
+    assert (checked.exit_code, "NK021" in checked.stdout) == (0, False)
+    again = run("fix", path, "--backend-like", "node")
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert "nothing to repair: 1 location reuses its connections" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "said"),
+    [
+        (SECURE, ["--backend-idle", "0.1s"], "too soon to reuse them"),
+        (SECURE, ["--backend-idle", "node", "--nginx-version", "1.14.2"], "has no keepalive_timeout"),
+        (SECURE.replace("keepalive 8", "ntlm; keepalive 8"), ["--backend-idle", "node"], "ntlm"),
+    ],
+)
+def test_a_pool_that_cannot_end_in_time_is_named(
+    text: str, flags: list[str], said: str, tmp_path: Path
+) -> None:
+    done = fixed(text, tmp_path, *flags)
+    assert (done.exit_code, done.stdout, said in done.stderr) == (1, "", True), done.stderr
+
+
+@pytest.mark.parametrize("silence", ["# bench: ignore NK021 short pauses\n", ""])
+def test_a_pool_whose_end_is_accepted_stays(silence: str, tmp_path: Path) -> None:
+    text = SECURE.replace("keepalive 8;", f"keepalive 8; {silence}" if silence else "keepalive 8;")
+    flags = [] if silence else ["--ignore", "NK021"]
+    done = fixed(text, tmp_path, "--backend-like", "node", *flags)
+    assert (done.exit_code, done.stdout) == (0, "")
+
+
+ACCEPTED = """server { location / {
+    # bench: ignore NK002 NK003 NK006 legacy clients
+    proxy_pass http://10.0.0.1;
+} }"""
+
+
+def test_what_is_accepted_stays_as_it_is(tmp_path: Path) -> None:
+    done = fixed(ACCEPTED, tmp_path)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "location / stays as it is: accepted by a comment (NK" in done.stderr
+    assert done.stderr.count(": legacy clients") == 3
+    assert "nothing to repair: 1 is accepted as it is" in done.stderr
+    other = fixed(ACCEPTED.replace("NK006 ", ""), tmp_path)
+    assert "+upstream backend_10_0_0_1 {" in other.stdout, "NK006 is not accepted"
+
+
+VARIABLE = """server {
+    resolver 127.0.0.53;
+    location / { set $backend "app.internal:8080"; proxy_pass http://$backend; }
+MORE}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "is_unused"),
+    [("", True), ("location /x { return 200 $backend; }\n", False), ("add_header X ${backend}y;\n", False)],
+)
+def test_a_variable_that_nothing_uses_any_more_is_named(
+    more: str, tmp_path: Path, *, is_unused: bool
+) -> None:
+    done = fixed(VARIABLE.replace("MORE", more), tmp_path, "--nginx-version", "1.31.4")
+    assert (done.exit_code, "server app.internal:8080 resolve;" in done.stdout) == (0, True), done.stderr
+    assert ("`set $backend app.internal:8080`" in done.stderr) is is_unused, done.stderr
+
+
+def test_nothing_that_depends_is_passed_over(tmp_path: Path) -> None:
+    done = fixed("server { location / { proxy_pass http://$arg_to; } }", tmp_path)
+    assert (done.exit_code, "location / is left as it is: each request decides" in done.stderr) == (1, True)

@@ -65,7 +65,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     idle = IdleTimeout(4.98, 5.02, (4.98, 5.02), Ending.FIN)
     found = ProbeResult("10.0.0.1:8080", "10.0.0.1", 8080, "/", idle=idle)
     (tmp_path / "probe.json").write_text(json.dumps(found.to_json()))
-    accepted = {"format": "bench check baseline 1", "findings": [], "locations": []}
+    accepted = {"format": "bench check baseline 2", "findings": [], "locations": []}
     (tmp_path / "accepted.json").write_text(json.dumps(accepted))
     for name in ("RUN", "OLD", "NEW", "before", "after"):
         (tmp_path / name).mkdir()

@@ -112,10 +112,6 @@ APPLIED: dict[str, list[tuple[str, str]]] = {
     "NK039": [("upstream app {", "upstream app { zone app 64k;")],
     "NK041": [("internal;", "internal; proxy_method HEAD;")],
     "NK043": [("proxy_ignore_client_abort off;", "proxy_ignore_client_abort on;")],
-    "NK048": [
-        ("server {", "upstream NAME { server 127.0.0.1:8080; keepalive 32; }\nserver {"),
-        ("127.0.0.1:8080; } }", "NAME; } }"),
-    ],
     "NK049": [("127.0.0.1:8080;", "127.0.0.1:8080; proxy_http_version 1.1;")],
     "NK051": [("http://backend;", "http://back-end;")],
     "NK054": [("Connection upgrade;", 'Connection "";')],

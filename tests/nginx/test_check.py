@@ -61,6 +61,7 @@ def test_json_has_the_agreed_shape() -> None:
         "share": None,
         "depends_on": [],
         "rules": ["NK002", "NK003"],
+        "accepted": False,
     }
     assert (new["verdict"], new["closes_first"], new["http_version"], new["connection_sent"]) == (
         "reused",
@@ -386,6 +387,47 @@ def test_a_comment_silences_a_rule_on_its_line(text: str) -> None:
     assert "NK006" not in rules(text)
     assert "NK003" in rules(text)
     assert answers(text) == ["not reused"]
+
+
+ACCEPTED = """
+server {
+    location / {
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_pass http://10.0.0.1;  # bench: ignore RULES legacy clients
+    }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rules", "is_accepted"),
+    [("NK006", True), ("NK048, NK006", True), ("NK048", False), ("NK002", False)],
+)
+def test_who_accepts_a_fault_accepts_what_follows_from_it(rules: str, *, is_accepted: bool) -> None:
+    """NK048 says who closes the connections that NK006 finds not reused: there is nothing more to mend."""
+    found = check("x", ["1.22.1", "1.31.4"], text=ACCEPTED.replace("RULES", rules))
+    (each,) = found.locations
+    assert each.fails is not is_accepted
+    assert {(one.rule, one.by, one.reason) for one in each.acceptances} == (
+        {(rule, "a comment", "legacy clients") for rule in rules.split(", ") if rule == "NK006"}
+        | ({("NK048", "a comment", "legacy clients")} if rules == "NK048, NK006" else set())
+    )
+    assert {one.rule for one in found.accepted} == {rule for rule in rules.split(", ") if rule != "NK002"}
+
+
+def test_one_edit_is_the_advice_of_one_rule() -> None:
+    dropped = (
+        "upstream app { server a; keepalive 8; }\nserver { proxy_http_version 1.1;\n"
+        'proxy_set_header Connection "";\n'
+        "location / { proxy_pass http://app;\nproxy_set_header Host x; } }"
+    )
+    literal = "server { location / { proxy_pass http://10.0.0.1; } }"
+    for text, wanted, other in ((dropped, "NK005", "NK003"), (literal, "NK006", "NK048")):
+        found = check("x", ["1.22.1", "1.31.4"], text=text)
+        advising = {each.rule for each in found.findings if each.fix}
+        assert wanted in advising
+        assert other not in advising
 
 
 def test_the_fourth_number_of_openresty_is_its_own() -> None:

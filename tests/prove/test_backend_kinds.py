@@ -112,6 +112,34 @@ def test_a_request_meets_the_close_of_an_idle_server(version: str) -> None:
 
 
 @every_version
+@pytest.mark.parametrize("fails", ["", "max_fails=1 fail_timeout=1h", "max_fails=0"])
+def test_no_step_meets_servers_that_failed_in_the_one_before(fails: str, version: str) -> None:
+    """One server closes at a time: its GET goes to the other one, and neither is missing under load."""
+    pool = f"upstream app {{ server a {fails}; server b {fails}; keepalive 16; }}"
+    found = proven(PASS, version, "node", pool, in_flight=4)
+    assert found.idle_end is not None
+    assert [(each.method, each.status) for each in found.idle_end.requests] == [("GET", 200), ("POST", 502)]
+    assert found.in_flight is not None
+    assert (found.in_flight.share, set(found.in_flight.statuses)) == (1.0, {200})
+
+
+@pytest.mark.parametrize(
+    ("servers", "left_out_s"),
+    [
+        ("server a;", None),
+        ("server a; server b down;", None),
+        ("server a; server b;", 10.0),
+        ("server a max_fails=0; server b max_fails=3;", None),
+        ("server a fail_timeout=1m30s; server b;", 90.0),
+        ("server a fail_timeout=0; server b fail_timeout=0;", None),
+    ],
+)
+def test_how_long_one_failure_costs_a_server_its_requests(servers: str, left_out_s: float | None) -> None:
+    (upstream,) = model(f"upstream app {{ {servers} }}").upstreams
+    assert upstream.left_out_s == left_out_s
+
+
+@every_version
 def test_without_retries_no_request_survives_it(version: str) -> None:
     found = proven(f"proxy_next_upstream off; {PASS}", version, "puma")
     assert found.idle_end is not None

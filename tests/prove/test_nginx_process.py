@@ -138,7 +138,7 @@ def test_check_runs_the_config_test_where_it_is_told_to(version: str, tmp_path: 
     path.write_text(f"{SITE}rewrite ^/( /x;\n }} }}")
     assert "pcre" not in bench_process.run("check", path).stdout
     program = nginx_programs()[version].path
-    done = bench_process.run("check", path, "--severity", "error", "--config-test", program)
+    done = bench_process.run("check", path, "--fail-on", "error", "--config-test", program)
     assert "[emerg] pcre" in " ".join(done.stdout.split())
     assert f"nginx {version} -t" in " ".join(done.stdout.split())
     assert done.returncode == 1

@@ -23,7 +23,7 @@ pytestmark = needs.unless(
 )
 
 BARE = "upstream bare { server 10.0.0.1; }"
-POOL = "upstream app { server 10.0.0.1; server 10.0.0.2; keepalive 4; }"
+POOL = "upstream app { server 10.0.0.1; server 10.0.0.2; keepalive 32; }"
 
 
 def prove_upgrade(text: str, requests: int = 8, **more: object) -> Upgrade:
@@ -48,7 +48,7 @@ def test_each_location_before_and_after() -> None:
     ]
     assert [each.moves_time_wait for each in found.locations] == [False, False, True]
     assert sorted(map(str, found.deletable)) == [
-        "keepalive 4",
+        "keepalive 32",
         "proxy_http_version 1.1",
         'proxy_set_header Connection ""',
     ]
@@ -63,7 +63,7 @@ def test_each_location_before_and_after() -> None:
 def test_a_line_that_matters_for_one_location_stays() -> None:
     close = "proxy_set_header Connection close;"
     found = prove_upgrade(f"{POOL} {close} server {{ location / {{ proxy_pass http://app; {KEPT} }} }}")
-    assert sorted(map(str, found.deletable)) == ["keepalive 4", "proxy_http_version 1.1"]
+    assert sorted(map(str, found.deletable)) == ["keepalive 32", "proxy_http_version 1.1"]
 
 
 # Servers that the newer defaults are wrong for: what begins to fail, and the line that prevents it.
@@ -162,15 +162,19 @@ def test_the_command(tmp_path: Path) -> None:
     assert len(re.split(r"(?<!\\)\|", row)) == 5 + 2
 
 
-def test_markdown_needs_two(tmp_path: Path) -> None:
-    (tmp_path / "a.conf").write_text("server { location / { proxy_pass http://a; } }")
-    done = bench_process.run("prove", tmp_path / "a.conf", "--format", "markdown")
-    assert done.returncode == 2
-    assert "--program OLD --program NEW" in done.stderr
+def test_markdown_of_one_nginx_is_what_it_did(tmp_path: Path) -> None:
+    (tmp_path / "a.conf").write_text("server { location ~ ^/(a|b) { proxy_pass http://10.0.0.1; } }")
+    program = nginx_programs()[NEW[-1]].path
+    done = bench_process.run("prove", tmp_path / "a.conf", "--program", program, "--format", "markdown")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"### nginx {NEW[-1]} under traffic\n\nnginx {NEW[-1]}: 1 of 1 location")
+    (row,) = [line for line in done.stdout.splitlines() if "10.0.0.1" in line]
+    assert len(re.split(r"(?<!\\)\|", row)) == 5 + 2
+    assert "not reused; 9 connections for 9 requests" in row
 
 
 def test_text_and_markdown_name_the_same_lines() -> None:
     found = prove_upgrade(f"{POOL} server {{ location / {{ proxy_pass http://app; {KEPT} }} }}")
     for text in (format_upgrade(found), format_markdown(found)):
         assert 'proxy_set_header Connection "";' in text
-        assert text.count("keepalive 4;") == 1
+        assert text.count("keepalive 32;") == 1

@@ -9,7 +9,7 @@ from nginx import versions
 from tests.proving import KEPT, model
 
 OLD, NEW = versions.parse("1.22.1"), versions.parse("1.31.3")
-POOL = "upstream app { server a; keepalive 16; }"
+POOL = "upstream app { server a; keepalive 32; }"
 PASS = "server { location / { proxy_pass http://app; } }"
 TWO = "server { location / { proxy_pass http://app; } location /a { proxy_pass http://app; } }"
 BOTH = ["proxy_http_version 1.1", 'proxy_set_header Connection ""']
@@ -17,20 +17,20 @@ BOTH = ["proxy_http_version 1.1", 'proxy_set_header Connection ""']
 SUPERFLUOUS = {
     "all three": (
         f"{POOL} server {{ location / {{ proxy_pass http://app; {KEPT} }} }}",
-        [*BOTH, "keepalive 16"],
+        [*BOTH, "keepalive 32"],
     ),
     "inherited from http": (
         f"{POOL} {KEPT} server {{ location / {{ proxy_pass http://app; }} }}",
-        [*BOTH, "keepalive 16"],
+        [*BOTH, "keepalive 32"],
     ),
     "the last header line, which hides those outside": (
         f"{POOL} proxy_set_header Host x; server {{ location / {{ proxy_pass http://app; {KEPT} }} }}",
-        ["proxy_http_version 1.1", "keepalive 16"],
+        ["proxy_http_version 1.1", "keepalive 32"],
     ),
     "beside other header lines": (
         f"{POOL} proxy_set_header Host x;"
         f" server {{ location / {{ proxy_pass http://app; {KEPT} proxy_set_header Host y; }} }}",
-        [*BOTH, "keepalive 16"],
+        [*BOTH, "keepalive 32"],
     ),
     "a close outside": (
         f"proxy_set_header Connection close; server {{ location / {{ proxy_pass http://a; {KEPT} }} }}",
@@ -40,26 +40,13 @@ SUPERFLUOUS = {
         f"proxy_http_version 1.0; server {{ location / {{ proxy_pass http://a; {KEPT} }} }}",
         [BOTH[1]],
     ),
-    "a larger pool": (
-        "upstream app { server a; keepalive 64; } server { location / { proxy_pass http://app; } }",
-        [],
-    ),
-    "no pool": (
-        "upstream app { server a; keepalive 0; } server { location / { proxy_pass http://app; } }",
-        [],
-    ),
     "a pool that several locations share": (f"{POOL} {TWO}", []),
     "a local pool that several locations have": (
-        f"upstream app {{ server a; keepalive 8 local; }} {TWO}",
-        ["keepalive 8 local"],
+        f"upstream app {{ server a; keepalive 32 local; }} {TWO}",
+        ["keepalive 32 local"],
     ),
-    "a small pool towards processes": (
+    "a pool towards processes": (
         f"{POOL} server {{ location / {{ fastcgi_pass app; fastcgi_keep_conn on; }} }}",
-        [],
-    ),
-    "a pool towards processes, as large as the default": (
-        "upstream app { server a; keepalive 32; }"
-        " server { location / { fastcgi_pass app; fastcgi_keep_conn on; } }",
         ["keepalive 32"],
     ),
     "other fields, other versions": (
@@ -68,7 +55,7 @@ SUPERFLUOUS = {
         [],
     ),
     "a pool that keeps nothing": (
-        f"upstream app {{ server a; keepalive 4; keepalive_requests 1; }} {PASS}",
+        f"upstream app {{ server a; keepalive 32; keepalive_requests 1; }} {PASS}",
         [],
     ),
 }
@@ -81,12 +68,10 @@ def test_lines_that_the_defaults_replace(name: str) -> None:
     assert find_workarounds(model(text), OLD) == []
 
 
-@pytest.mark.parametrize(("capacity", "is_superfluous"), [(None, True), (5, False), (31, False), (32, True)])
-def test_a_pool_stays_that_the_servers_cannot_stand_larger(
-    capacity: int | None, *, is_superfluous: bool
-) -> None:
-    found = find_workarounds(model(f"{POOL} {PASS}"), NEW, {"app": capacity} if capacity else {})
-    assert bool(found) is is_superfluous
+@pytest.mark.parametrize("local", ["", " local"])
+@pytest.mark.parametrize("size", [0, 1, 16, 31, 33, 64])
+def test_a_pool_of_another_size_is_none_that_the_default_replaces(size: int, local: str) -> None:
+    assert find_workarounds(model(f"upstream app {{ server a; keepalive {size}{local}; }} {PASS}"), NEW) == []
 
 
 def test_two_lines_in_one_line_are_two() -> None:

@@ -20,7 +20,7 @@ def format_proofs(found: Sequence[Proof], close: str) -> str:
     """Return what each nginx did, and then what was changed."""
     lines = [line for proof in found for line in (*_format_proof(proof, close), "")]
     changes = _format_changes(found)
-    summaries = [line for proof in found for line in _wrapped(_summarize(proof), "", 2)]
+    summaries = [line for proof in found for line in _wrapped(summarize(proof), "", 2)]
     return "\n".join([*lines, *changes, *([""] if changes else []), *summaries]) + "\n"
 
 
@@ -41,11 +41,12 @@ def _format_proof(proof: Proof, close: str) -> Iterator[str]:
 def _format_result(result: LocationResult) -> Iterator[str]:
     passing = result.location.pass_location
     yield f"  {passing.context} -> {passing.target} ({passing.directive.place})"
-    for label, text in _rows(result):
+    for label, text in format_rows(result):
         yield from _wrapped(f"{label:<10} {text}", "      ", 11)
 
 
-def _rows(result: LocationResult) -> Iterator[tuple[str, str]]:
+def format_rows(result: LocationResult) -> Iterator[tuple[str, str]]:
+    """Yield a label and a text for each thing that is known of a location."""
     yield "predicted", _format_verdict(result.predicted)
     if result.measured is None:
         yield "measured", f"nothing: {result.unreached}"
@@ -153,7 +154,8 @@ def _format_lines(numbers: Sequence[int]) -> str:
 # The summary
 
 
-def _summarize(proof: Proof) -> str:
+def summarize(proof: Proof) -> str:
+    """Return one sentence about what one nginx did."""
     name = f"nginx {proof.version}"
     if proof.rejection is not None:
         return f"{name}: not proven, {proof.rejection}"

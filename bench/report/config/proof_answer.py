@@ -7,7 +7,7 @@ from typing import TypedDict
 from bench.prove.load_test import Cost, CostJson
 from bench.prove.proof import Proof, ProofJson
 from bench.prove.upgrade import Upgrade, UpgradeJson
-from bench.report.config import load_test, proof, upgrade
+from bench.report.config import load_test, proof, proof_markdown, upgrade
 
 
 class ProofAnswerJson(TypedDict):
@@ -59,8 +59,10 @@ def format_text(answer: ProofAnswer) -> str:
 
 
 def format_markdown(answer: ProofAnswer) -> str:
-    """Return the upgrade as Markdown; without one there is nothing to show."""
-    return "" if answer.upgrade is None else upgrade.format_markdown(answer.upgrade)
+    """Return the upgrade as Markdown, or else what each nginx did."""
+    if answer.upgrade is not None:
+        return upgrade.format_markdown(answer.upgrade)
+    return "\n".join(map(proof_markdown.format_markdown, answer.proofs))
 
 
 FORMATS: Mapping[str, Callable[[ProofAnswer], str]] = {"text": format_text, "markdown": format_markdown}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from bench.prove.backend_kinds import BackendKind
 from bench.prove.idle_end import IdleEnd, IdleTest
 from bench.prove.in_flight import InFlight
+from bench.prove.inventory import Location
 from bench.prove.proof import LocationResult
 
 
@@ -15,7 +16,7 @@ def detail_rows(result: LocationResult) -> Iterator[tuple[str, str]]:
     if result.in_flight is not None:
         yield "in flight", _format_in_flight(result.in_flight)
     if result.idle_end is not None:
-        yield "idle", _format_idle(result.idle_end)
+        yield "idle", _format_idle(result.idle_end, result.location)
     if result.bodiless:
         yield "no body", "; ".join(_format_bodiless(result))
 
@@ -65,11 +66,17 @@ def _format_in_flight(found: InFlight) -> str:
     return text + "".join(f"; status {status} {count:,} times" for status, count in failed.items())
 
 
-def _format_idle(found: IdleTest) -> str:
-    if not found.requests:
+def _format_idle(found: IdleTest, location: Location) -> str:
+    if found.is_nginx_first:
         return f"nginx closes after {found.nginx_idle_s:g} s, before the servers do"
-    what = "a PING" if found.kind.pings else "the servers' close"
-    return f"a request after {what}: " + "; ".join(map(_format_end, found.requests))
+    if not found.requests:
+        return "nothing: no request arrived whose connection could idle"
+    what = "a PING" if found.kind.pings else "a server's close"
+    text = f"a request after {what}: " + "; ".join(map(_format_end, found.requests))
+    left_out_s = None if location.upstream is None else location.upstream.left_out_s
+    if found.kind.pings or left_out_s is None:
+        return text
+    return f"{text}; nginx then sends nothing to that server for {left_out_s:g} s (max_fails, fail_timeout)"
 
 
 def _format_end(each: IdleEnd) -> str:

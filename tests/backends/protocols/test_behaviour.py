@@ -175,6 +175,19 @@ def test_a_close_crosses_the_next_request_once_the_idle_time_is_over() -> None:
         assert count(process)["closed_first"] == 1
 
 
+def test_the_close_of_one_server_crosses_a_request_not_those_of_all() -> None:
+    with running("--kind", "http", "--idle-s", "1000", count=2) as (process, (one, other)):
+        with connect(one) as first, connect(other) as second:
+            assert exchange(first)
+            assert exchange(second)
+            command(process, "expire", one, other)
+            second.sendall(GET)
+            with pytest.raises(ConnectionResetError):
+                second.recv(1000)
+            assert exchange(first)
+        assert count(process)["closed_first"] == 1
+
+
 def test_an_idle_connection_is_closed() -> None:
     with running("--kind", "http", "--idle-s", "0.05") as (_, (address,)), connect(address) as connection:
         assert exchange(connection)

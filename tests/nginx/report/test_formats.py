@@ -8,6 +8,8 @@ from dataclasses import astuple
 import pytest
 
 from nginx.check import check
+from nginx.finding import Severity
+from nginx.fix.repair import fix
 from nginx.report import documentation, formats, markdown
 from nginx.rules import CATALOGUE
 
@@ -116,6 +118,27 @@ def test_what_is_broken_comes_first() -> None:
     text = markdown.markdown(result)
     assert text.startswith("### Upstream connections of 2 locations: 2 not reused\n")
     assert "**Fix:** add `proxy_http_version 1.1;`" in text
+
+
+def test_the_edit_is_a_diff_and_each_rule_has_a_link() -> None:
+    odd = ODD.replace("location / {", "location / { # ```\n")
+    text = markdown.markdown(check("x", ["1.22.1"], text=odd), repair=fix("x", ["1.22.1"], text=odd))
+    _, fence, diff = text.partition("````diff\n")
+    assert fence
+    shown = diff.partition("\n````\n")[0].splitlines()
+    assert [line for line in shown if line.startswith("+")][1:4] == [
+        "+upstream backend_10_0_0_1 {",
+        "+    server 10.0.0.1;",
+        "+    keepalive 32;",
+    ]
+    assert "[NK002](https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_http_version)" in text
+
+
+def test_what_is_accepted_and_what_is_below_are_told_apart() -> None:
+    text = "server { location / {\nproxy_pass http://10.0.0.1; # bench: ignore NK006 a | reason\n} }"
+    found = markdown.markdown(check("x", ["1.22.1"], text=text), Severity.ERROR)
+    assert "| `x:2` | a comment | a \\| reason |" in found
+    assert "2 more below severity error" in found
 
 
 def test_a_long_table_is_cut() -> None:

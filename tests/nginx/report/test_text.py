@@ -41,7 +41,13 @@ def test_report() -> None:
         "nginx 1.22.1: of 1 location, 1 not reused\n"
         "nginx 1.31.4: of 1 location, 1 reused\n"
         "an upgrade from 1.22.1 to 1.31.4 repairs 1 of 1 location without reuse\n"
-        "1 remark not shown (--severity info shows all)\n"
+        "1 remark not shown (--show info shows all)\n"
+        "assumed: servers are taken to keep idle connections for longer than nginx does (60 s): else a POST,"
+        " PATCH or\n"
+        "  LOCK now and then gets a 502; measure their time with --probe, or give it with --backend-idle\n"
+        "assumed: servers are taken to accept more connections than all workers keep: one process or thread"
+        " per\n"
+        "  connection (Apache prefork, Starman, Puma) needs --backend-max-connections\n"
     )
 
 

@@ -1,0 +1,26 @@
+"""Say what a verdict takes for granted of the servers, where nothing was given or measured."""
+
+from collections.abc import Iterator, Mapping
+
+from nginx.rules.rule import CheckSettings
+
+
+def assumptions(settings: CheckSettings) -> Iterator[str]:
+    """Yield what `reused` assumes about all servers, and how to replace that by what is known."""
+    if settings.backend_idle_s is None and not settings.measured:
+        yield (
+            f"{_others(settings.upstream_idle_s)} are taken to keep idle connections for longer than nginx "
+            "does (60 s): else a POST, PATCH or LOCK now and then gets a 502; measure their time with "
+            "--probe, or give it with --backend-idle"
+        )
+    if settings.backend_max_connections is None:
+        yield (
+            f"{_others(settings.upstream_max_connections)} are taken to accept more connections than all "
+            "workers keep: one process or thread per connection (Apache prefork, Starman, Puma) needs "
+            "--backend-max-connections"
+        )
+
+
+def _others(given: Mapping[str, float]) -> str:
+    """Return which servers are meant: all, or those of upstreams about which nothing is given."""
+    return "other servers" if given else "servers"
