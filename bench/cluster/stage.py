@@ -40,15 +40,16 @@ class ClusterStage:
     def check(self, plan: Plan) -> None:
         """Raise BenchError where a machine cannot take its role, or reach the next one; say what differs."""
         cluster, places = self._machines.cluster, self._held.of(plan)
-        for line in preparation.prepare(cluster, plan, places):
-            if line not in self._warned:
-                self._warned.add(line)
-                self._progress.note(f"warning: {line}")
+        differing = preparation.prepare(cluster, plan, places)
         ports = (plan.cluster.proxy_port, plan.cluster.backend_port)
         reached = (tuple(place.key for place in places), plan.subject.target, ports)
         if reached not in self._reached:
             preparation.check_paths(cluster, plan, places)
             self._reached.add(reached)
+        for line in differing:
+            if line not in self._warned:
+                self._warned.add(line)
+                self._progress.note(f"warning: {line}")
 
     def probe(self, plan: Plan) -> TargetRecord | None:
         """Return what answers at the target of a plan, as the first client sees it."""
