@@ -22,7 +22,7 @@ COMMANDS = {
     "plan": "Print the plan that `bench run` follows with the same arguments, as TOML.",
     "incident": "Measure what people write into nginx.conf, beside HAProxy, Envoy and Caddy.",
     "scenario": "Measure what long connections are used for, from polling to QUIC.",
-    "tour": "Run a short form of everything, from short connections to QUIC, and write one page about it.",
+    "tour": "Put to the test what is said about connections, from short ones to QUIC, as one page.",
     "list": "List the runs of a folder of results, the newest last.",
     "show": "Show a run again, of modes, a scenario or a watch: its table and its finding.",
     "report": "Write one HTML file about a run, to pass on: it carries all it shows, and loads nothing.",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @lab_option
 @output_option
 def tour_command(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
-    """Put to the test what is said about connections, from short ones to QUIC, and write one page about it.
+    """Put to the test what is said about connections, from short ones to QUIC, as one page.
 
     Each claim gets a verdict: true, false, it depends, or not measured here.
     """
