@@ -1,6 +1,6 @@
 """Figures in the documents, each written as a mark that says where it comes from.
 
-    <!-- figure reference:keepalive:ports.rate_before as 0 -->8,033<!-- /figure -->
+    <!-- figure reference:keepalive:ports.rate_before as 0 -->7,501<!-- /figure -->
     <!-- output bench show results/reference -->
     <!-- run reference-push -->, <!-- variants push -->, <!-- settings push -->
 
