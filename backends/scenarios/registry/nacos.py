@@ -44,6 +44,11 @@ def full_name(fields: Mapping[str, Any]) -> str:
     return name if "@@" in name else f"{fields.get('groupName') or GROUP}@@{name}"
 
 
+def to_json(value: object) -> bytes:
+    """Return a message as JSON without spaces."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
 def beat_answer(is_known: bool, every_ms: int) -> dict[str, Any]:
     """Return the answer of 1.x to a beat."""
     code = OK if is_known else UNKNOWN
