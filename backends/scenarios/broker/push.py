@@ -4,8 +4,7 @@ from collections import defaultdict
 
 from backends.protocols.websocket import WebSocketBackend, WebSocketConnection
 from backends.role.counters import Counters
-from backends.scenarios.broker.position import Position, parse_position
-from backends.scenarios.broker.queues import Queue
+from backends.scenarios.broker.queues import Position, Queue, parse_position
 
 
 class PushBroker(WebSocketBackend):

@@ -1,7 +1,7 @@
-"""The queues of both brokers: numbered messages, and what waits for the next one. No sockets, no clock."""
+"""The queues of both brokers: numbered messages, and what waits for the next one, and where a consumer stands. No sockets, no clock."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 KEPT = 10_000
@@ -55,3 +55,19 @@ class Queue:
     def abandon(self, waiter: object) -> None:
         """Wait no longer."""
         self._waiting.pop(waiter, None)
+
+
+class Position(NamedTuple):
+    """Where a consumer stands: a queue, the last message that it has, and how long it would wait for more."""
+
+    queue: str
+    after: int
+    wait_s: float
+
+
+def parse_position(query: Mapping[str, str]) -> Position | None:
+    """Return the position that a query names; None where it names none."""
+    name, after, wait = query.get("queue"), query.get("after", "0"), query.get("wait", "0")
+    if not name or not after.isdecimal() or not wait.replace(".", "", 1).isdecimal():
+        return None
+    return Position(name, int(after), float(wait))

@@ -13,8 +13,7 @@ from backends.protocols.http_handler import Answer, Reply, Request, handler_back
 from backends.role.backend import Backend
 from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
-from backends.scenarios.broker.position import Position, parse_position
-from backends.scenarios.broker.queues import Queue
+from backends.scenarios.broker.queues import Position, Queue, parse_position
 
 _WAIT_MAX_S = 60.0
 _EMPTY = Answer(status=204)
