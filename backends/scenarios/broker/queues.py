@@ -1,4 +1,4 @@
-"""The queues of both brokers: numbered messages, and what waits for the next one, and where a consumer stands. No sockets, no clock."""
+"""The queues of both brokers: numbered messages, what waits for the next, where a consumer stands. Pure."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
