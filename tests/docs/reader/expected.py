@@ -9,6 +9,7 @@ from pathlib import Path
 KUBERNETES = "how-to/run-on-kubernetes-or-slurm.md"
 SEVERAL = "how-to/run-on-several-machines.md"
 TRAFFIC = "how-to/measure-with-your-own-traffic.md"
+ACCEPT = "how-to/accept-a-finding.md"
 CHECK = "how-to/check-and-repair-a-configuration.md"
 DIAGNOSE = "how-to/diagnose-time-wait.md"
 UPGRADE = "how-to/upgrade-nginx-across-1.29.7.md"
@@ -46,6 +47,7 @@ _NOT_REUSED = {
         "bench check nginx.conf --backend-idle app=20s --front-idle alb --backend-max-connections app=20",
         "bench check nginx.conf --probe 10.0.0.1:8080",
     ),
+    ACCEPT: ("bench check nginx.conf --ignore NK006", "bench check nginx.conf --ignore 'NK006=legacy/*'"),
     CI: (
         "bench check nginx.conf --nginx-version 1.26.3,newest --format github",
         "bench check nginx.conf --format sarif > bench.sarif",
