@@ -27,8 +27,8 @@ def outcomes(request: pytest.FixtureRequest) -> Mapping[Command, Outcome]:
     """What the commands left that are asked for in this run of the tests."""
     machine.need()
     asked = [getattr(item, "callspec", None) for item in request.session.items]
-    wanted = {spec.params["command"] for spec in asked if spec is not None and "command" in spec.params}
-    chosen = pages.choose({each for each in wanted if isinstance(each, Command)})
+    params = [spec.params.get("command") for spec in asked if spec is not None]
+    chosen = pages.choose({each for each in params if isinstance(each, Command)})
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         typed = list(pool.map(typing_page.type_page, chosen.values()))
     return {command: outcome for page in typed for command, outcome in page.items()}
