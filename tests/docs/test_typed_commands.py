@@ -43,7 +43,8 @@ def marked(command: Command) -> object:
 def test_it_does_what_its_page_says(command: Command, outcomes: Mapping[Command, Outcome]) -> None:
     needs.need(*typing_page.lacks(command.line))
     outcome = outcomes[command]
-    assert "Traceback" not in outcome.stderr
+    # Dask itself prints one of a connection that it was sending on when it was ended.
+    assert "Traceback" not in outcome.stderr or command.line.startswith("dask ")
     may_end = expected.statuses(command.page, command.line)
     assert outcome.status in may_end, f"{outcome.stderr[-3000:]}\n{outcome.stdout[-2000:]}"
 

@@ -106,12 +106,19 @@ idle connections fails a POST now and then. 4: a few trials decide nothing.
 """
 
 
+_PROXY_AT = re.compile(r"--proxy-at ")
 _WATCH = re.compile(r"bench watch\b")
 
 
 def statuses(page: str, line: str) -> frozenset[int]:
-    """Return how a command may end: a watch also with 4, where nothing was carried meanwhile."""
+    """Return how a command may end.
+
+    A watch also with 4, where nothing was carried meanwhile; before a proxy that runs already a trial is void
+    where its configuration names another machine than the one that the backend was placed on.
+    """
     status = STATUS.get((page, line), 0)
+    if _PROXY_AT.search(line):
+        return frozenset({0, 1})
     return frozenset({status, 4} if _WATCH.match(line) else {status})
 
 
@@ -195,6 +202,8 @@ GOES_ON = {
 
 Each is ended by the next one of its kind, or behind the page's last command.
 """
+ENDS = {r"dask scheduler": r"bench cluster up"}
+"""Kinds of commands that take the place of another one: both listen at the same port."""
 ON_TERMINAL = {"bench watch": b"q"}
 """Commands that want a terminal, and the key that ends them."""
 NEEDS = {

@@ -114,8 +114,9 @@ class _Reader:
     def _end_kind_of(self, line: str) -> str | None:
         """Return the kind of a line that goes on, once the last one of that kind has been ended."""
         kind = next((pattern for pattern in expected.GOES_ON if re.match(pattern, line)), None)
-        if kind in self._going:
-            self._going.pop(kind).close()
+        for ended in filter(None, (kind, expected.ENDS.get(kind or ""))):
+            if ended in self._going:
+                self._going.pop(ended).close()
         return kind
 
     def finish(self) -> None:
