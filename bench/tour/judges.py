@@ -88,6 +88,13 @@ def judge_snippet(evidence: Evidence) -> Ruling:
     return Ruling(_DEPENDS if reusing else _FALSE, f"{counted} {pool}")
 
 
+def _rule_on_both(first: bool, second: bool, seen: str, why: str = "", *, otherwise: str) -> Ruling:
+    """Return the ruling on a claim of two parts: true where both hold, false where none does."""
+    if first and second:
+        return Ruling(_TRUE, f"{seen}{why}")
+    return Ruling(_DEPENDS if first or second else _FALSE, f"{seen}{otherwise}")
+
+
 # -- polled and pushed
 
 
@@ -100,9 +107,8 @@ def judge_polling(evidence: Evidence) -> Ruling:
         " {short-poll-new[delay]} ms; a WebSocket sent {websocket[requests]}, and had it after"
         " {websocket[delay]} ms."
     )
-    if wastes and is_late:
-        return Ruling(_TRUE, f"{seen} How many it wastes depends on how often it asks.")
-    return Ruling(_DEPENDS if wastes or is_late else _FALSE, f"{seen} It was not worse in both.")
+    why = " How many it wastes depends on how often it asks."
+    return _rule_on_both(wastes, is_late, seen, why, otherwise=" It was not worse in both.")
 
 
 def judge_long_poll(evidence: Evidence) -> Ruling:
@@ -113,9 +119,7 @@ def judge_long_poll(evidence: Evidence) -> Ruling:
         "It sent {long-poll[requests]} requests for each message instead of {short-poll-new[requests]}, and"
         " had it after {long-poll[delay]} ms instead of {short-poll-new[delay]}."
     )
-    if saves and is_sooner:
-        return Ruling(_TRUE, seen)
-    return Ruling(_DEPENDS if saves or is_sooner else _FALSE, f"{seen} It was not better in both.")
+    return _rule_on_both(saves, is_sooner, seen, otherwise=" It was not better in both.")
 
 
 def judge_websocket(evidence: Evidence) -> Ruling:
@@ -126,9 +130,7 @@ def judge_websocket(evidence: Evidence) -> Ruling:
         "A message took {websocket[requests]} requests and {websocket[bytes]} bytes; by long polling it took"
         " {long-poll[requests]} and {long-poll[bytes]}."
     )
-    if needs_none and saves:
-        return Ruling(_TRUE, seen)
-    return Ruling(_DEPENDS if needs_none or saves else _FALSE, f"{seen} It did not save both.")
+    return _rule_on_both(needs_none, saves, seen, otherwise=" It did not save both.")
 
 
 def judge_streaming(evidence: Evidence) -> Ruling:
@@ -169,9 +171,8 @@ def judge_multiplexing(evidence: Evidence) -> Ruling:
         "Connections: {h2[connections]} by HTTP/2, {keep-alive[connections]} by HTTP/1.1; bytes for each"
         " request: {h2[sent]} and {keep-alive[sent]}."
     )
-    if fewer and smaller:
-        return Ruling(_TRUE, f"{seen} The fields of these requests repeat, which is what it compresses.")
-    return Ruling(_DEPENDS if fewer or smaller else _FALSE, f"{seen} It did not save both.")
+    why = " The fields of these requests repeat, which is what it compresses."
+    return _rule_on_both(fewer, smaller, seen, why, otherwise=" It did not save both.")
 
 
 def judge_http2_speed(evidence: Evidence) -> Ruling:
@@ -221,9 +222,7 @@ def judge_tls(evidence: Evidence) -> Ruling:
         "With TLS 1.3 a request took {tls13-new[proxy]} µs of nginx's CPU on a new connection,"
         " {tls13-resumed[proxy]} on a resumed one, {tls13-kept[proxy]} on a kept one."
     )
-    if resuming and keeping:
-        return Ruling(_TRUE, seen)
-    return Ruling(_DEPENDS if resuming or keeping else _FALSE, f"{seen} Not each of the two saved.")
+    return _rule_on_both(resuming, keeping, seen, otherwise=" Not each of the two saved.")
 
 
 def judge_migration(evidence: Evidence) -> Ruling:

@@ -145,7 +145,7 @@ def _lacks_ports(group: HopGroup, full: HopEvidence | None, host: HostState) -> 
     """Return whether connects fail for want of a port, as events show, or must fail, as all are taken."""
     if full is not None and full.last.ports_used >= _ALL * host.ports:
         return full.last.time_wait + full.last.fin_wait > full.last.ports_used / 2
-    return is_failing([flow.no_port for flow in group.flows], group.total.opened)
+    return group.total.no_port > 0 and is_failing([flow.no_port for flow in group.flows], group.total.opened)
 
 
 def _carries_many(group: HopGroup) -> bool:

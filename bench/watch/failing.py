@@ -198,7 +198,7 @@ def failed_connects(group: HopGroup, attempt_fails: int) -> WatchFinding | None:
     `attempt_fails` is what the kernel counted of the whole host. A dump alone cannot tell a connect that
     failed from one that succeeded and was closed by the server before the next dump.
     """
-    if group.direction is Direction.INCOMING:
+    if group.direction is Direction.INCOMING or group.total.failed_opens == group.total.no_port:
         return None
     failed = [flow.failed_opens - flow.no_port for flow in group.flows]  # that no port was free is churn's
     tried = sum(failed) + group.total.opened
