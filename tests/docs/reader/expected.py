@@ -64,8 +64,6 @@ _NOT_REUSED = {
         "bench check /etc/nginx/nginx.conf --probe app=10.0.0.1:8080",
     ),
     TEACH: ("bench check nginx.conf --nginx-version 1.22.1 --only broken",),
-    # The shortened bench of this machine prints other defaults; `make test` runs them as they are.
-    "development/add-a-rule.md": (".venv/bin/pytest tests/golden",),
     UPGRADE: ("bench check nginx.conf --nginx-version 1.26.3,newest",),
 }
 _CANNOT_TELL = {
