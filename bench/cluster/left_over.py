@@ -10,15 +10,21 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.lab import split_address
 from bench.observe.sock_diag import TIME_WAIT, SockDiag, address_words
 
 FEW = 0.01
 """The share of a machine's tuples that is no matter: half of them is passed later by so much."""
-_LONGEST_S = 65.0
-"""A minute (Linux: TCP_TIMEWAIT_LEN, include/net/tcp.h), and how long its timer may be late."""
+_LONGEST_S = 70.0
+"""A minute (Linux: TCP_TIMEWAIT_LEN, include/net/tcp.h), and how long its timer may be late.
+
+Up to 4.1 s: so coarse are timers of a minute where HZ is 1,000 (kernel/time/timer.c, LVL_GRAN).
+"""
 _LOOK_S = 1.0
+_SOON_S = 0.1
+"""When to look again for connections whose time is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +53,17 @@ def find(addresses: Collection[str], port_range: int) -> LeftOver:
         is_ours |= (sockets.remote_port == port) & (sockets.remote == address_words(host.strip("[]"))).all(
             axis=1
         )
-    stay_s = np.sort(sockets.expires_ms[is_ours])[::-1] / 1000
-    few = int(FEW * port_range * len(addresses))
-    return LeftOver(len(stay_s), float(stay_s[few]) if len(stay_s) > few else 0.0)
+    return left(sockets.expires_ms[is_ours], int(FEW * port_range * len(addresses)))
+
+
+def left(expires_ms: NDArray[np.uint32], few: int) -> LeftOver:
+    """Return what is left over where connections have so long to stay, and `few` of them are no matter.
+
+    One whose time is over keeps its port until its timer fires, which may be seconds later.
+    """
+    stay_ms = np.sort(expires_ms)[::-1]
+    is_few = len(stay_ms) <= few
+    return LeftOver(len(stay_ms), 0.0 if is_few else max(_SOON_S, float(stay_ms[few]) / 1000))
 
 
 def wait_until_few(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 
 from bench.cluster import left_over
@@ -66,8 +67,24 @@ def test_what_others_leave_again_and_again_is_waited_for_a_minute_and_then_told(
         "proxy-1: 9,000 connections of others are in TIME_WAIT towards its backends, so that half of the"
         " ports comes sooner; leave out --backend-port"
     ]
-    assert waiting.now_s == 65.0
-    assert waiting.looks <= 70
+    assert waiting.now_s == 70.0
+    assert waiting.looks <= 75
+
+
+@pytest.mark.parametrize(
+    ("stay_ms", "few", "is_waited_for"),
+    [
+        ([], 0, False),
+        ([0, 0, 59_000], 3, False),
+        ([0, 0, 59_000], 2, True),
+        ([0, 0, 0], 2, True),  # their time is over, their timer late: each still has its port
+    ],
+)
+def test_what_has_a_port_is_left_over_even_when_its_time_is_over(
+    stay_ms: list[int], few: int, is_waited_for: bool
+) -> None:
+    found = left_over.left(np.array(stay_ms, np.uint32), few)
+    assert (found.count, found.few_in_s > 0) == (len(stay_ms), is_waited_for)
 
 
 @pytest.fixture
