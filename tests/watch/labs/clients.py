@@ -47,10 +47,14 @@ def short_for_server(per_s: float) -> Clients:
 
 
 def kept(connections: int, per_s: float, limit: int | None = None) -> Clients:
-    """Return clients that use a fixed number of connections by turns; each for `limit` requests."""
+    """Return clients that use a fixed number of connections by turns; each for `limit` requests.
+
+    Their ends are spread: were all at once, the looks of a watch could meet all of them new each time.
+    """
 
     async def go(lab: Lab) -> None:
-        pool = [(await lab.connect(), itertools.count(1)) for _ in range(connections)]
+        begun = [1 + (limit or 0) * at // connections for at in range(connections)]
+        pool = [(await lab.connect(), itertools.count(count)) for count in begun]
         async for number in _paced(per_s):
             near, count = pool[number % connections]
             await lab.ask(near)
