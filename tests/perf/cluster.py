@@ -212,16 +212,29 @@ SHAPES = (
 
 def sizing(rounds: int) -> None:
     """Hold `bench size` against fleets of proxies, in turn."""
+    rows: list[list[str]] = []
+    means: dict[str, list[tuple[float, float]]] = {}
     with cluster("--local", "10") as (running, folder):
-        rows = [_sized(running, folder, shape) for _ in range(rounds) for shape in SHAPES]
+        for _ in range(rounds):
+            for shape in SHAPES:
+                row, apart = _sized(running, folder, shape)
+                rows.append(row)
+                means.setdefault(f"{row[0]}, keepalive {row[1]}", []).append(apart)
     columns = ("proxies x workers x backends", "keepalive", "requests/s", "latency of clients, ms", "clients")
     reuse = ("reuse predicted", "(clients not given)", "measured", "apart")
     held = ("per backend predicted", "between", "at most", "measured", "apart", "most")
     print(table((*columns, *reuse, *held), sorted(rows)))  # noqa: T201
+    for shape_name, trials in means.items():
+        by_reuse, by_held = ([100 * each for each in column] for column in zip(*trials, strict=True))
+        # A trial's connections are a draw: the kernel deals clients to workers. The mean is what was said.
+        print(  # noqa: T201
+            f"{shape_name}: measured less predicted, mean of {len(trials)}: reuse"
+            f" {statistics.fmean(by_reuse):+.1f} %, connections {statistics.fmean(by_held):+.1f} %"
+        )
 
 
-def _sized(running: RunningCluster, folder: Path, shape: FleetShape) -> list[str]:
-    """Return the row of one trial."""
+def _sized(running: RunningCluster, folder: Path, shape: FleetShape) -> tuple[list[str], tuple[float, float]]:
+    """Return the row of one trial, and how far reuse and connections are from what was said, as shares."""
     told = shape.fleet(shape.rate or 1, 0.001 * DELAY_MS, shape.connections)
     idle = size(told).needed if shape.idle is None else shape.idle
     (trial,) = run(running, folder, *shape.flags(idle))
@@ -239,7 +252,7 @@ def _sized(running: RunningCluster, folder: Path, shape: FleetShape) -> list[str
     mean, most = _on_backends(series)
     times = "latency_ms" if shape.rate is None else "service_ms"
     expected = said.backend_connections_expected
-    return [
+    row = [
         f"{shape.proxies} x {shape.workers} x {shape.backends}{', closed loop' * (shape.rate is None)}",
         f"{idle}",
         f"{trial['requests_per_s']:.0f}",
@@ -256,6 +269,7 @@ def _sized(running: RunningCluster, folder: Path, shape: FleetShape) -> list[str
         f"{100 * abs(mean / expected - 1):.1f} %",
         f"{most}",
     ]
+    return row, (measured / predicted - 1, mean / expected - 1)
 
 
 def _on_backends(series: timeline.Series) -> tuple[float, int]:
