@@ -16,7 +16,7 @@ from tests.docs.reader.machine import Outcome
 from tests.docs.reader.pages import COMMANDS, TEXTS, Command
 
 RUN = [each for each in COMMANDS if each.reason is None and pages.first_of(each) == each]
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 """All commands are run before the first test."""
 AT_A_TIME = 3
 """Pages whose commands are run at the same time, on machines of their own: many commands wait."""
