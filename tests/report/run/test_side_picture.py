@@ -95,7 +95,8 @@ def test_exhausted_ports_are_marked_in_time(tmp_path: Path) -> None:
     stories = {"short": SHORT_NARROW, "keepalive": KEEPALIVE}
     said = words(drawn(write(tmp_path, stories, hosts={"ports": 2000})))
     assert "vertical line: all ports used after 3.5 s" in said
-    assert "and nothing but errors after 3.5 s" in said
+    assert "then has no port left" in said
+    assert "and no port left after 3.5 s, and 12,708 requests failed" in said
 
 
 def test_magnitudes_are_bars_from_zero_and_latencies_dots_between_powers_of_ten(figure: Figure) -> None:
