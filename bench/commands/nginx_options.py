@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bench.commands.options import option
-from bench.errors import PlanError
+from bench.errors import MissingProgramError
 from nginx import versions
 from nginx.errors import NginxConfigError, VersionError
 from nginx.loading import sources
@@ -82,8 +82,8 @@ def _requested(word: str) -> tuple[str, str]:
         case "installed":
             installed = installed_version()
             if installed is None:
-                raise PlanError(
-                    "--nginx-version installed: there is no nginx here; write oldest or a version"
+                raise MissingProgramError(
+                    "--nginx-version installed: nginx is not here; write oldest or a version"
                 )
             return installed, "installed" + _newer_than_known(installed)
     return str(versions.parse(word)), "given" + _newer_than_known(word)

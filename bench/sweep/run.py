@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.errors import PlanError
+from bench.errors import PlanError, restated
 from bench.experiment import recorder
 from bench.experiment.recorder import PlannedTrial
 from bench.experiment.stage import Stage
@@ -71,7 +71,7 @@ def prepare(baseline: Mapping[str, Any], grid: Grid, stage: Stage) -> Sweep:
         try:
             stage.check(plan)
         except PlanError as error:
-            raise PlanError(f"--vary {grid.label(cell)}: {error}") from error
+            raise restated(error, f"--vary {grid.label(cell)}: {error}") from error
         for mode in plan.modes:
             case = grid.label(cell) if len(plan.modes) == 1 else f"{grid.label(cell)},{mode.value}"
             items.append(SweepItem(cell, mode, plan, case))

@@ -181,5 +181,5 @@ def test_versions_by_name(
 def test_an_nginx_that_is_not_here_cannot_be_named(install: Install) -> None:
     install(None)
     done = check("-", "--nginx-version", "installed", text=GOOD)
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert "there is no nginx here; write oldest or a version" in done.stderr
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert "--nginx-version installed: nginx is not here; write oldest or a version" in done.stderr

@@ -229,9 +229,9 @@ def format_rate(side: Side) -> str:
     if per_s is None:
         return "void" if standing is Standing.VOID else "-"
     if not has_cliff(side):
-        return units.rate(per_s)
+        return _format_requests(per_s)
     end = "" if exhaustion.find(side) is None else ", none left in the end"
-    return f"{units.rate(per_s)} before half of its ports{end}"
+    return f"{_format_requests(per_s)} before half of its ports{end}"
 
 
 # -- the sentences
@@ -243,7 +243,8 @@ def _summarize_side(side: Side) -> Iterator[str]:
     rate = get_sample(side, "requests_per_s")
     if opened is not None and served is not None:
         at = f" at {units.rate(rate.median)}" if rate.median is not None else ""
-        yield f"{side.name} opened {_count(opened, 'connection')} for {_count(served, 'request')}{at}"
+        of = units.plural(opened, "connection"), units.plural(served, "request")
+        yield f"{side.name} opened {' for '.join(of)}{at}"
         yield from _summarize_lost(side)
     elif rate.median is not None:
         were = "was" if side.name == side.mode else "were"
@@ -264,7 +265,7 @@ def _summarize_lost(side: Side) -> Iterator[str]:
     """Yield how many pooled connections the backend ended, and what that cost."""
     lost, failed = compute_median(side, "upstream.lost"), compute_median(side, "errors")
     if lost:
-        cost = f", and {_count(failed, 'request')} failed" if failed else ""
+        cost = f", and {units.plural(failed, 'request')} failed" if failed else ""
         yield f"the backend ended {units.count(lost)} of those connections{cost}"
 
 
@@ -285,7 +286,7 @@ def format_end(spent: Exhaustion) -> str:
     """Return what a side had in the end: no port, since when, and how many requests failed."""
     when = "" if spent.after_s is None else f" after {format_number(spent.after_s, 's')} s"
     which = "" if spent.trials == spent.of else f" (in {spent.trials} of {spent.of} trials)"
-    failed = f", and {_count(spent.failed, 'request')} failed" if spent.failed else ""
+    failed = f", and {units.plural(spent.failed, 'request')} failed" if spent.failed else ""
     status = f" ({'' if spent.is_only_status else 'most with '}status {spent.status})"
     return f"no port left{when}{which}{failed}{status if failed and spent.status else ''}"
 
@@ -319,11 +320,15 @@ def _format_side(side: Side) -> str:
     spent = exhaustion.find(side)
     end = "" if spent is None else f", then {format_end(spent)}"
     if rate.standing is Standing.VOID:
-        void = "nothing counts" if opened is None else f"{_count(opened, 'connection')}{end}; rates are void"
+        void = (
+            "nothing counts"
+            if opened is None
+            else f"{units.plural(opened, 'connection')}{end}; rates are void"
+        )
         return f"{side.name}: {void}, since {claims.explain(side.trials)}"
     before, after = compute_median(side, "ports.rate_before"), compute_median(side, "ports.rate_after")
     if before is None or after is None:
-        on = "" if opened is None else f" on {_count(opened, 'connection')}"
+        on = "" if opened is None else f" on {units.plural(opened, 'connection')}"
         return f"{side.name}: {_format_requests(rate.median or 0.0)}{on}{end}"
     half_s = compute_median(side, "ports.half_range_passed_s") or 0.0
     fullest = machine_figures.find_fullest(side)
@@ -365,7 +370,3 @@ def _capitalized(text: str) -> str:
 
 def _format_requests(per_s: float) -> str:
     return units.rate(per_s).replace("/s", " requests/s")
-
-
-def _count(number: float, what: str) -> str:
-    return f"{units.count(number)} {what}{'' if number == 1 else 's'}"

@@ -132,7 +132,9 @@ def test_what_does_not_count_is_hatched_and_bears_no_figure(cliff: Path) -> None
 
 def list_lines(axes: Axes) -> set[tuple[str, float]]:
     """Return the dashes and the opacity of the lines of data; marks have none of the colours of sides."""
-    drawn = [line for line in axes.lines if line.get_color() in style.PALETTE and len(line.get_xdata()) > 2]
+    drawn = [
+        line for line in axes.lines if line.get_color() in style.PALETTE and np.size(line.get_xdata()) > 2
+    ]
     return {(str(line.get_linestyle()), line.get_alpha() or 1.0) for line in drawn}
 
 
