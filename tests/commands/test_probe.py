@@ -14,8 +14,8 @@ import pytest
 
 from bench.commands import json_output
 from bench.errors import LabError
+from bench.lab import syscalls
 from bench.probe.model import ProbeResult
-from bench.watch import scope
 from bench.watch.scope import inside_namespace
 from tests import command_line, needs
 from tests.probe.behaviours import Behaviour, behaving
@@ -183,7 +183,7 @@ def test_an_ordinary_user_is_told_that_it_takes_root(monkeypatch: pytest.MonkeyP
     def refuse(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(scope.syscalls, "setns", refuse)
+    monkeypatch.setattr(syscalls, "setns", refuse)
     other = tmp_path / "namespace"
     other.touch()
     done = command_line.run("probe", "127.0.0.1:1", "--netns", str(other))
