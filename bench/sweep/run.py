@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench import units
 from bench.errors import PlanError, restated
 from bench.experiment import recorder
 from bench.experiment.recorder import PlannedTrial
@@ -113,7 +114,10 @@ def _record(
     first = _next_number(writer)
     progress.started(writer.directory, first - 1 + len(missing))
     lasts_s = sum(_estimate_s(item.plan) for _, item in missing)
-    progress.note(f"{len(sweep.grid)} cells, {len(missing)} trials: about {lasts_s / 60:.1f} minutes")
+    progress.note(
+        f"{units.plural(len(sweep.grid), 'cell')}, {units.plural(len(missing), 'trial')}:"
+        f" about {lasts_s / 60:.1f} minutes"
+    )
     interrupted = recorder.record(
         PlannedTrial(writer, partial(_trial, item, number, stage, progress, notes), block)
         for number, (block, item) in enumerate(missing, first)

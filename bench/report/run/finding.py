@@ -255,7 +255,7 @@ def _summarize_side(side: Side) -> Iterator[str]:
         yield f"it had {format_end(spent)}"
     unsteady = sum(claims.is_unsteady(trial) for trial in side.counted)
     if 2 * unsteady > len(side.counted):
-        yield f"{side.name} was never steady in {unsteady} of {len(side.counted)} trials"
+        yield f"{side.name} was never steady in {unsteady} of {units.plural(len(side.counted), 'trial')}"
     if rate.standing is Standing.VOID:
         what = "nothing of it counts" if opened is None else "its rates and times are void"
         yield f"{side.name}: {what}, since {claims.explain(side.trials)}"

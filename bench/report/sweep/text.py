@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bench import units
 from bench.analysis import claims, exhaustion, sweep
 from bench.analysis.claims import RunVerdict
 from bench.analysis.knee import Knee
@@ -99,7 +100,9 @@ def _group_warnings(run: SweepRun) -> Iterator[str]:
         first = found[0]
         void = " (void)" if first.voids else ""
         others = (
-            "" if len(found) == 1 else f", and alike in {len(found) - 1} more of {len(run.trials)} trials"
+            ""
+            if len(found) == 1
+            else f", and alike in {len(found) - 1} more of {units.plural(len(run.trials), 'trial')}"
         )
         yield f"{first.message}{void}{others}" + (f"; {first.advice}" if first.advice else "")
     if stopped := sum(trial.interrupted for trial in run.trials):
@@ -179,7 +182,7 @@ def format_title(run: SweepRun) -> str:
     if run.objective:
         return "A search for the highest rate"
     axes = " and ".join(axis.name for axis in sweep.grid_of(run).axes)
-    return f"A sweep of {axes}: {len(sweep.grid_of(run))} cells"
+    return f"A sweep of {axes}: {units.plural(len(sweep.grid_of(run)), 'cell')}"
 
 
 def suggest_command(run: SweepRun) -> str:
