@@ -2,6 +2,7 @@
 
     BenchError
       PlanError       the request makes no sense
+        MissingProgramError   a program that it asks for is not installed
       ResultsError    a result cannot be read: path, line, reason
         WriteError    a file cannot be written
           NoRoomError   for want of room or of a right
@@ -45,6 +46,17 @@ class PlanError(BenchError):
     """A flag, a plan key or a value makes no sense."""
 
     exit_code = ExitCode.MISUSE
+
+
+class MissingProgramError(PlanError):
+    """A program that is asked for, by its name or its path, or a package, is not installed here."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+def restated(error: PlanError, message: str) -> PlanError:
+    """Return the same error in other words, which may name another option."""
+    return MissingProgramError(message) if isinstance(error, MissingProgramError) else PlanError(message)
 
 
 class ResultsError(BenchError):

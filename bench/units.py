@@ -54,6 +54,18 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def plural(number: float, noun: str) -> str:
+    """Return a count with its noun: `1 connection`, `1,200 connections`."""
+    return f"{count(number)} {plural_of(noun, number)}"
+
+
+def plural_of(noun: str, number: float = 0) -> str:
+    """Return a noun as it stands behind a number that is shown already: `request`, `requests`, `proxies`."""
+    if count(number) == "1":
+        return noun
+    return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+
+
 def rate(value: float) -> str:
     """Return a rate per second: `11,300/s`, `480/s`, `3.2/s`."""
     return f"{value:,.0f}/s" if value >= 10 else f"{value:.1f}/s"

@@ -149,7 +149,7 @@ class CheckResult:
 
     @property
     def judged_for(self) -> str:
-        """The versions, and why each of them is judged: `nginx 1.22.1 (installed) and 1.31.4`."""
+        """The versions, and why each of them is judged: `nginx 1.22.1 (given) and 1.31.4`."""
         named = [
             f"{version} ({self.reasons[version]})" if self.reasons.get(version) else version
             for version in self.versions

@@ -224,9 +224,11 @@ def _verdict(low_is_beyond: bool, high_is_beyond: bool) -> Verdict:
 
 
 def _too_few(each: Condition, name: str, shown: str, more: int) -> Judged:
-    plural = "" if more == 1 else "s"
     return Judged(
-        each, name, Verdict.CANNOT_TELL, f"{shown}, without an interval: at least {more} more trial{plural}"
+        each,
+        name,
+        Verdict.CANNOT_TELL,
+        f"{shown}, without an interval: at least {units.plural(more, 'more trial')}",
     )
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bench import units
 from bench.runs.machine_record import MachineRecord
 from bench.runs.record import ROLES, RunRecord
 
@@ -56,7 +57,7 @@ def count_roles(run: RunRecord[Any]) -> str:
     counts = Counter(each.role for each in run.machines)
     named = {role: counts[role] for role in (*ROLES, *counts) if role in counts}
     workers = len({each.worker for each in run.machines})
-    shared = [f"on {workers} worker{'' if workers == 1 else 's'}"] if workers < len(run.machines) else []
+    shared = [f"on {units.plural(workers, 'worker')}"] if workers < len(run.machines) else []
     words = [f"{n} {role if n == 1 else _PLURALS.get(role, role)}" for role, n in named.items()]
     return ", ".join([*words, *shared])
 

@@ -8,6 +8,7 @@ What may then be said of trials and runs is decided in claims.py.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from bench import units
 from bench.plan.run_plan import ClosesFirst, Mode
 from bench.runs.record import Ports, TrialWarning, Upstream
 
@@ -96,26 +97,28 @@ def mode_warnings(
         yield TrialWarning(
             "mode-not-short",
             f"one request per connection was expected, {total / opened:.3g} were measured"
-            f" ({total:,} requests on {opened:,} connections)",
+            f" ({units.plural(total, 'request')} on {units.plural(opened, 'connection')})",
             "the subject reused connections or opened them for nothing",
             voids=True,
         )
     elif mode is Mode.KEEPALIVE and opened > needed and is_small:
         yield TrialWarning(
             "pool-small",
-            f"opened {opened:,} connections where {needed:,} are enough for a pool of all its clients",
+            f"opened {units.plural(opened, 'connection')} where {needed:,} are enough for a pool of all its"
+            " clients",
             "it was to keep fewer: raise --pool-idle if that was not meant",
         )
     elif mode is Mode.KEEPALIVE and opened > needed and may_expire:
         yield TrialWarning(
             "pool-expired",
-            f"opened {opened:,} connections where {needed:,} are enough for a pool that keeps them",
+            f"opened {units.plural(opened, 'connection')} where {needed:,} are enough for a pool that keeps"
+            " them",
             "its idle timeout is shorter than the trial: raise --pool-idle-timeout if that was not meant",
         )
     elif mode is Mode.KEEPALIVE and opened > needed:
         yield TrialWarning(
             "mode-not-keepalive",
-            f"opened {opened:,} connections where {needed:,} were needed",
+            f"opened {units.plural(opened, 'connection')} where {needed:,} were needed",
             "raise pool_idle to the number of clients per worker, or find out whether the backend closes",
             voids=True,
         )
@@ -130,7 +133,7 @@ def traffic_warnings(upstream: Upstream, backend_port: int | None = None) -> Ite
     if opened == 0 or total == 0:
         yield TrialWarning(
             "no-traffic",
-            f"{total} requests reached the backend on {opened} connections",
+            f"{units.plural(total, 'request')} reached the backend on {units.plural(opened, 'connection')}",
             "see the errors by kind; nothing else in this trial means anything"
             if backend_port is None
             else "see the log of the proxy, and whether its configuration names every machine that may hold a"
@@ -204,8 +207,8 @@ def race_warnings(
     if upstream.lost and is_raced:
         yield TrialWarning(
             "idle-race",
-            f"the backend ended {upstream.lost:,} pooled connections: a request on its way just then fails,"
-            " or is sent again where its method allows that",
+            f"the backend ended {units.plural(upstream.lost, 'pooled connection')}: a request on its way just"
+            " then fails, or is sent again where its method allows that",
             f"make the pool close them first: --pool-idle-timeout below the backend's"
             f" {backend_idle_timeout_s:g} s",
         )
@@ -274,16 +277,19 @@ def tls_warnings(failures: dict[str, int]) -> Iterator[TrialWarning]:
     """Yield a warning for each reason why TLS handshakes failed."""
     for reason, count in failures.items():
         what, _, remedy = reason.partition("; ")
-        yield TrialWarning("tls-failed", f"{count:,} TLS handshakes failed: {what}", remedy)
+        yield TrialWarning("tls-failed", f"{units.plural(count, 'TLS handshake')} failed: {what}", remedy)
 
 
 def cliff_warnings(ports: Ports, end_s: float) -> Iterator[TrialWarning]:
     """Yield a warning where half of the ports were used within a trial that measures a rate or a cost."""
     half_s = ports.half_range_passed_s
     if half_s is not None and half_s < end_s:
+        spent_s = ports.exhausted_s
+        end = "" if spent_s is None else f"; none was left after {spent_s:.1f} s, and connect() failed"
         yield TrialWarning(
             "port-cliff",
-            f"half of the {ports.tuples:,} ports were used after {half_s:.1f} s, and connect() slowed down",
+            f"half of the {ports.tuples:,} ports were used after {half_s:.1f} s, and connect() slowed"
+            f" down{end}",
             "rates and CPU are averages over that moment, and left out: a shorter window ends before it",
         )
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from bench import units
 from bench.cluster import worker
 from bench.cluster.connection import DaskCluster, WorkerFacts
 from bench.cluster.lease import Lease
@@ -122,9 +123,10 @@ class _Placer:
             offered = sum(int(each.resources.get(role, 0)) for each in workers)
             if offered < count:
                 flag = f"--{'proxie' if role == 'proxy' else role}s {count}"
+                offer = f"{units.plural(len(workers), 'worker')} {'offers' if len(workers) == 1 else 'offer'}"
                 raise LabError(
-                    f"cluster: {flag} needs {count} of the resource {role}, and {len(workers)} workers"
-                    f" offer {offered}; start more of them with `--resources {role}=1`, or ask for fewer"
+                    f"cluster: {flag} needs {count} of the resource {role}, and {offer} {offered};"
+                    f" start more of them with `--resources {role}=1`, or ask for fewer"
                 )
 
     def place_all(self) -> None:

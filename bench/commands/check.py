@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from bench import __version__
+from bench import __version__, units
 from bench.commands import printing
 from bench.commands.judging import FrontIdle, JudgedBy, judging_options
 from bench.commands.nginx_options import installed_nginx, installed_version, read_target
@@ -203,7 +203,7 @@ def _write_baseline(found: check.CheckResult, path: Path) -> None:
     except OSError as error:
         raise write_error(path, error, "name another file with --write-baseline") from error
     count = len(accepted["findings"])
-    printing.echo(f"{path}: accepts {count} finding{'s' if count != 1 else ''}; --baseline {path} uses it")
+    printing.echo(f"{path}: accepts {units.plural(count, 'finding')}; --baseline {path} uses it")
 
 
 def _accept(found: check.CheckResult, path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench import units
 from bench.cluster import offers
 from bench.commands import printing
 from bench.commands.options import Count, FilePath, command, option
@@ -138,7 +139,7 @@ def up_command(
 
 def _announce(path: Path, flags: str, file: "ClusterFile", workers: Sequence[str]) -> None:
     """Say that a cluster is ready, and how to use it; its path is all that goes to stdout."""
-    counted = f"{len(workers)} worker{'' if len(workers) == 1 else 's'}"
+    counted = f"{units.plural(len(workers), 'worker')}"
     printing.echo_error(f"{counted} at {file.scheduler}: {', '.join(workers)}")
     printing.echo_error(f"  bench run --lab cluster --scheduler {shlex.quote(str(path))}{flags}")
     printing.echo_error("Ctrl-C ends the cluster")

@@ -9,7 +9,7 @@ import click
 from bench.commands import typed_options
 from bench.commands.lazy_group import HELP
 from bench.commands.typed_options import NamedKey, TypedOption
-from bench.errors import LabError, PlanError, TargetError
+from bench.errors import LabError, PlanError, TargetError, restated
 from bench.plan.flags import Heading
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -92,7 +92,7 @@ class Command(click.Command):
                 raise
             named = typed_options.name_keys(message, self._named_keys(ctx, params))
             # Some have arguments of their own, which the new text holds.
-            raise PlanError(named) if isinstance(error, PlanError) else type(error)(named) from error
+            raise restated(error, named) if isinstance(error, PlanError) else type(error)(named) from error
 
     def _files(self, params: dict[str, Any]) -> list[str]:
         """Return the arguments that were given: a plan file, where the command takes one."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from bench import units
 from bench.commands import printing
 from bench.commands.judging import JudgedBy, judging_options
 from bench.commands.nginx_options import STANDARD_INPUT, read_target
@@ -119,4 +120,4 @@ def _print_summary(repair: fix.Repair, output: str, settings: CheckSettings) -> 
         return
     done = "written to" if output == "write" else "shown for"
     files = ", ".join(repair.after) or "no file"
-    printing.echo(f"{count} location{'s' if count != 1 else ''} repaired, {done} {files}", err=True)
+    printing.echo(f"{units.plural(count, 'location')} repaired, {done} {files}", err=True)

@@ -1,6 +1,5 @@
 """The options of the commands that read nginx configurations, and the installed nginx."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import click
 
 from bench.commands.options import option
-from bench.errors import PlanError
+from bench.errors import MissingProgramError
 from nginx import versions
 from nginx.errors import NginxConfigError, VersionError
 from nginx.loading import sources
@@ -82,10 +81,10 @@ def _requested(word: str) -> tuple[str, str]:
         case "installed":
             installed = installed_version()
             if installed is None:
-                raise PlanError(
-                    "--nginx-version installed: there is no nginx here; write oldest or a version"
+                raise MissingProgramError(
+                    "--nginx-version installed: nginx is not here; write oldest or a version"
                 )
-            return installed, "installed" + _newer_than_known(installed)
+            return installed, f"installed as {installed_nginx()}{_newer_than_known(installed)}"
     return str(versions.parse(word)), "given" + _newer_than_known(word)
 
 
@@ -95,7 +94,7 @@ def _newer_than_known(version: str) -> str:
 
 
 def installed_version() -> str | None:
-    """Return the version of the nginx in the path (or in /usr/sbin), or None if there is none."""
+    """Return the version of the installed nginx, or None if there is none."""
     program = installed_nginx()
     if program is None:
         return None
@@ -110,5 +109,7 @@ def installed_version() -> str | None:
 
 
 def installed_nginx() -> str | None:
-    """Return the path of the installed nginx, or None if there is none."""
-    return shutil.which("nginx") or shutil.which("nginx", path="/usr/local/sbin:/usr/sbin")
+    """Return the path of the installed nginx: the system's, else the wheel's; None if there is neither."""
+    from bench.subjects import programs
+
+    return programs.locate("nginx")

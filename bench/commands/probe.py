@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.probe.target import ProbeTarget
 
 _MOST_REQUESTS = 100_000
+_SCOPE = "Scope"
 
 
 @command("probe")
@@ -84,6 +85,13 @@ _MOST_REQUESTS = 100_000
     shown_default="the host of the URL",
     help="Name that the server's certificate must be for.",
 )
+@option(
+    _SCOPE,
+    "--netns",
+    metavar="NAME|FILE",
+    shown_default="that of bench",
+    help="Probe from a network namespace (root): its name in /run/netns, or a file, as /proc/PID/ns/net.",
+)
 @json_option
 def probe_command(
     *,
@@ -96,6 +104,7 @@ def probe_command(
     insecure: bool,
     cacert: Path | None,
     server_name: str | None,
+    netns: str | None,
     as_json: bool,
 ) -> None:
     """Measure how long a running server keeps its connections, and how it ends them.
@@ -107,6 +116,7 @@ def probe_command(
     from bench.probe.limits import ProbeSettings, least_requests
     from bench.probe.probing import probe
     from bench.report.probe import format_probe, show_live
+    from bench.watch.scope import inside_namespace
 
     asked = _read_target(target, paths, headers, server_name)
     if requests < (least := least_requests(len(asked.more_paths))):
@@ -114,7 +124,7 @@ def probe_command(
         raise PlanError(f"--requests {requests}: a probe{several} takes {least} at the least; raise it")
     contexts = _contexts(asked, insecure, cacert)
     settings = ProbeSettings(max_s=max_s, most_requests=requests, patience_s=patience_s)
-    with show_live(sys.stderr) as report:
+    with inside_namespace(netns), show_live(sys.stderr) as report:
         result = probe(asked, settings, contexts, report)
     if as_json:
         printing.echo_json(to_json(result))

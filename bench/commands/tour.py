@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 def tour_command(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
     """Put to the test what is said about connections, from short ones to QUIC, as one page.
 
-    Each claim gets a verdict: true, false, it depends, or not measured here.
+    Each claim gets a verdict: true, false, it depends, or not measured here. All steps take about five
+    minutes. The page is tour.html in a folder of its own below that of --output, which the last line names;
+    the results of each step lie beside it.
     """
     from bench import lab
 

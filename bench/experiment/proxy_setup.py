@@ -19,6 +19,12 @@ from bench.subjects.subject import (
 _NOWHERE = "0.0.0.0"
 
 
+class Absent(str):
+    """Why a case cannot be measured, where a program or a package is not installed here."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class ProxySetup:
     """What the proxy is to do, whichever it is."""
@@ -76,7 +82,7 @@ class ProxySetup:
         try:
             self.check(case, addresses)
         except NotInstalled as missing:
-            return f"{missing.reason}; {missing.remedy}"
+            return Absent(f"{missing.reason}; {missing.remedy}")
         except Unsupported as refused:
             return refused.reason  # its remedies are those of `bench run`
         except PlanError as broken:

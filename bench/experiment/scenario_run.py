@@ -4,9 +4,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench.errors import PlanError
+from bench.errors import MissingProgramError, PlanError
 from bench.experiment import recorder, scenario_summary
 from bench.experiment.definition import Scenario, Settings
+from bench.experiment.proxy_setup import Absent
 from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.scenario_summary import ScenarioFacts
 from bench.experiment.stopping import Stopping, groups_of
@@ -32,13 +33,16 @@ def perform(
     """Run every trial of `plan`, recording each under `root` as it ends; an interrupted trial is the last.
 
     `lab_name` is what `lab.choose` returned. PlanError before anything starts where no case can be measured,
-    BenchError where a role does not come up; what was recorded until then stays.
+    MissingProgramError for want of a program; BenchError where a role does not come up; what was recorded
+    until then stays.
     """
     cases, refused = sort_out(scenario, plan)
     if not cases:
         first = refused[0]
         why = f"{first.variant} on {first.subject}: {first.reason}"
-        raise PlanError(f"plan: {scenario.name}: nothing can be measured: {why}")
+        is_absent = any(isinstance(each.reason, Absent) for each in refused)
+        kind = MissingProgramError if is_absent else PlanError
+        raise kind(f"plan: {scenario.name}: nothing can be measured: {why}")
     seed = plan.seed or recorder.draw_seed()
     plan = replace(plan, seed=seed)
     stopping = stopping or Stopping()
@@ -85,7 +89,7 @@ def _refusal(scenario: Scenario, case: Case, settings: Settings) -> str | None:
         return reason
     for need in variant.needs:
         if not need.is_met:
-            return f"needs {need.label}: {need.remedy}"
+            return Absent(f"needs {need.label}: {need.remedy}")
     setup = scenario.proxy_setup(case, settings)
     return setup.refusal(case, scenario.lab_request(case, settings).proxy_addresses)
 

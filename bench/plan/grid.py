@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench import units
 from bench.errors import PlanError
 from bench.plan import bounds, load_values, run_plan, toml
 from bench.plan.flags import FLAGS, Flag, Kind
@@ -144,5 +145,5 @@ def plans(baseline: Mapping[str, Any], grid: Grid) -> list[tuple[dict[str, Any],
             raise PlanError(f"--vary {grid.label(cell)}: {str(error).removeprefix('plan: ')}") from error
     trials = sum(plan.trials * len(plan.modes) for _, plan in found)
     longest_s = max(plan.load.warmup_s + plan.load.duration_s for _, plan in found)
-    bounds.check_length(f"--vary: {len(found)} cells", trials, longest_s)
+    bounds.check_length(f"--vary: {units.plural(len(found), 'cell')}", trials, longest_s)
     return found

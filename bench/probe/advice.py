@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypedDict
 
+from bench import units
 from bench.probe.model import Ending, IdleTimeout, KeepAliveCase, ProbeJson, ProbeResult
 from nginx.idle_times import format_time, safe_idle_s
 
@@ -215,7 +216,9 @@ def _caddy(server: _Server) -> Advice:
 def _requests_words(server: _Server) -> str:
     if server.requests is None:
         return ""
-    return f" The server ends a connection after {server.requests} requests without saying so."
+    return (
+        f" The server ends a connection after {units.plural(server.requests, 'request')} without saying so."
+    )
 
 
 # No pool

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
+from bench import units
 from bench.prove.inventory import MAX_BACKEND_PORTS, MAX_UPSTREAM_SERVERS, Inventory, Location
 from nginx.finding import PlaceJson
 from nginx.pool_share import ReuseShare, ShareJson
@@ -106,7 +107,9 @@ class Balancing:
         if self.expected == "one per server" and self.connections > most:
             return f"{most} connections are expected for all servers, {self.connections} were opened"
         if self.share is not None and not self._fewest() <= self.connections <= self._most():
-            return f"reuse is expected for {self.share}, {self.connections} connections were opened"
+            were = "was" if self.connections == 1 else "were"
+            opened = f"{units.plural(self.connections, 'connection')} {were} opened"
+            return f"reuse is expected for {self.share}, {opened}"
         return None
 
     def _fewest(self) -> int:

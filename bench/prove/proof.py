@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from bench import units
 from bench.prove.backend_kinds import BackendKind
 from bench.prove.balancing import Balancing, BalancingJson, MeasuredVerdict, verdict_of
 from bench.prove.bodiless import BodilessCounts, BodilessJson
@@ -173,7 +174,8 @@ class LocationResult:
             return f"check says {predicted.answer}, traffic says {measured.verdict}"
         other = {"nginx": "backend", "backend": "nginx"}.get(predicted.closes_first or "")
         if other is not None and (times := measured.closed_first[other]):
-            return f"check says {predicted.closes_first} closes first, {other} did so {times} times"
+            seen = f"{other} did so {units.plural(times, 'time')}"
+            return f"check says {predicted.closes_first} closes first, {seen}"
         measurements = (self.balancing, self.in_flight)
         return next((each.disagreement for each in measurements if each and each.disagreement), None)
 

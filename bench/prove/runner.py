@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 
+from bench import units
 from bench.lab import landlock
 from bench.prove import requests, second_run
 from bench.prove.backends import BackendCounts
@@ -194,7 +195,7 @@ def _reach(
         tried.append(responses.last)
     first = f"; the likeliest got {tried[0]}{_last_error(testbed)}" if tried else ""
     advice = "pass one with --request 'GET /path Host: name'"
-    return _Search(unreached=f"none of {len(tried)} requests reached it{first}; {advice}")
+    return _Search(unreached=f"none of {units.plural(len(tried), 'request')} reached it{first}; {advice}")
 
 
 def _arrived(testbed: NginxTestbed, location: Location, wanted: int, request: Request) -> bool:

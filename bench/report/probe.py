@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from bench import units
 from bench.probe.advice import Advice, advise
 from bench.probe.model import Ending, IdleTimeout, KeepAliveCase, ProbeResult
 from bench.probe.progress import ProbeProgress, Report, tell_nobody
@@ -52,7 +53,8 @@ def format_probe(result: ProbeResult) -> str:
     parts.append(format_table(_build_facts(result), are_figures=False))
     parts.append(format_table(_build_cases(result.cases), are_figures=False))
     parts.append(
-        f"{result.connections_used} connections, {result.requests_used} requests, {result.took_s:.1f} s\n"
+        f"{units.plural(result.connections_used, 'connection')},"
+        f" {units.plural(result.requests_used, 'request')}, {result.took_s:.1f} s\n"
     )
     return "".join([*parts, format_warnings(result.notes), *map(_format_advice, advise(result))])
 
@@ -82,7 +84,7 @@ def _sentences(result: ProbeResult) -> Iterator[str]:
             yield f"It announces {result.announced_idle_s:.0f} s, and ends them before."
     if result.max_requests is not None:
         said = "says so in the last response" if result.max_requests_announced else "does not say so before"
-        yield f"It ends a connection after {result.max_requests} requests, and {said}."
+        yield f"It ends a connection after {units.plural(result.max_requests, 'request')}, and {said}."
 
 
 def _build_facts(result: ProbeResult) -> Table:
@@ -124,7 +126,7 @@ def _format_idle(idle: IdleTimeout) -> str:
     low, high = (f"{seconds:.{decimals}f}" for seconds in (idle.low_s, idle.high_s))
     span = f"{low} s" if low == high else f"{low} to {high} s"
     ending = "" if idle.ending is None else f" {_ENDINGS[idle.ending]}"
-    count = f" ({len(idle.seen_s)} connections seen)" if idle.seen_s else ""
+    count = f" ({units.plural(len(idle.seen_s), 'connection')} seen)" if idle.seen_s else ""
     return f"ended after {span}{ending}{count}"
 
 

@@ -66,6 +66,11 @@ def find(name: str, where: str | None = None) -> Program:
     return Program(name, path, version(name, path))
 
 
+def locate(name: str) -> str | None:
+    """Return the path of the program that `find` returns, which need not run; None where there is none."""
+    return next(_candidates(name, None), None)
+
+
 def _remedy(name: str) -> str:
     by_path, wheel = f"name its path ({name}@PATH, or --program PATH)", SOURCES[name].wheel
     if wheel is None:

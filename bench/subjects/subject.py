@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from bench.errors import PlanError
+from bench.errors import MissingProgramError, PlanError
 from bench.lab import Host
 from bench.plan.run_plan import ClosesFirst, Mode
 from bench.plan.run_plan import Subject as Plan
@@ -76,7 +76,7 @@ class Unsupported(PlanError):
         return f"{self.key}: {self.name} {self.reason}; {self.remedy}"
 
 
-class NotInstalled(Unsupported):
+class NotInstalled(Unsupported, MissingProgramError):
     """The program of a proxy is not installed here."""
 
 

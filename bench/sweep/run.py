@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.errors import PlanError
+from bench import units
+from bench.errors import PlanError, restated
 from bench.experiment import recorder
 from bench.experiment.recorder import PlannedTrial
 from bench.experiment.stage import Stage
@@ -71,7 +72,7 @@ def prepare(baseline: Mapping[str, Any], grid: Grid, stage: Stage) -> Sweep:
         try:
             stage.check(plan)
         except PlanError as error:
-            raise PlanError(f"--vary {grid.label(cell)}: {error}") from error
+            raise restated(error, f"--vary {grid.label(cell)}: {error}") from error
         for mode in plan.modes:
             case = grid.label(cell) if len(plan.modes) == 1 else f"{grid.label(cell)},{mode.value}"
             items.append(SweepItem(cell, mode, plan, case))
@@ -113,7 +114,10 @@ def _record(
     first = _next_number(writer)
     progress.started(writer.directory, first - 1 + len(missing))
     lasts_s = sum(_estimate_s(item.plan) for _, item in missing)
-    progress.note(f"{len(sweep.grid)} cells, {len(missing)} trials: about {lasts_s / 60:.1f} minutes")
+    progress.note(
+        f"{units.plural(len(sweep.grid), 'cell')}, {units.plural(len(missing), 'trial')}:"
+        f" about {lasts_s / 60:.1f} minutes"
+    )
     interrupted = recorder.record(
         PlannedTrial(writer, partial(_trial, item, number, stage, progress, notes), block)
         for number, (block, item) in enumerate(missing, first)

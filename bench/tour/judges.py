@@ -4,6 +4,7 @@ What is needed for a verdict has been looked for before (Evidence.find_lack); wh
 here. A reason names the figures that it stands on, and says nothing that they do not show.
 """
 
+from bench import units
 from bench.tour.evidence import CLEAR, ClaimVerdict, Evidence, Ruling
 
 REUSED = 0.05
@@ -196,8 +197,9 @@ def judge_rpc(evidence: Evidence) -> Ruling:
     """Look at the CPU of a call on one multiplexed connection, beside a new one for each and a pool."""
     is_cheaper = evidence.is_more("cpu", "short", "multiplexed")
     is_dearer = evidence.is_more("cpu", "multiplexed", "pool")
+    connections = units.plural_of("connection", evidence.get("multiplexed", "opened"))
     seen = (
-        "A call took {multiplexed[cpu]} µs of the provider's CPU on {multiplexed[opened]} connection(s),"
+        f"A call took {{multiplexed[cpu]}} µs of the provider's CPU on {{multiplexed[opened]}} {connections},"
         " {pool[cpu]} in a pool of {pool[opened]}, {short[cpu]} on a connection of its own"
     )
     is_late = evidence.is_more("small", "multiplexed-slow", "pool-slow")

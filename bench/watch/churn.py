@@ -130,7 +130,7 @@ def health_checks(group: HopGroup) -> WatchFinding | None:
         Pattern.HEALTH_CHECKS,
         Urgency.NOTE,
         label(group),
-        f"{units.count(sum(opened))} connections, regular, few and short, as health checks are.",
+        f"{units.plural(sum(opened), 'connection')}, regular, few and short, as health checks are.",
         (),
         "",
         Certainty.LIKELY,
@@ -207,10 +207,14 @@ def label(group: HopGroup) -> str:
     who = names(group.processes, 2)
     peers = [hop.hop.peer for hop in group.hops if hop.hop.peer != OTHER_PEERS]
     if group.direction is Direction.INCOMING:
-        clients = peers[0] if len(group.hops) == 1 and peers else f"{len(peers)} clients"
+        clients = peers[0] if len(group.hops) == 1 and peers else units.plural(len(peers), "client")
         return f"{clients} to {who} :{group.port}".replace("  ", " ")
     one = str(group.first.hop)
-    to = one if len(group.hops) == 1 else f"port {group.port} of {len(peers)} servers ({names(peers, 2)})"
+    to = (
+        one
+        if len(group.hops) == 1
+        else f"port {group.port} of {units.plural(len(peers), 'server')} ({names(peers, 2)})"
+    )
     return f"{who} to {to}" if who else f"to {to}"
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from bench import units
 from bench.watch.churn import TLS_PORTS, fullest, label
 from bench.watch.evidence import HopGroup
-from bench.watch.finding import Certainty, Pattern, Urgency, WatchFinding, plural, rate_words
+from bench.watch.finding import Certainty, Pattern, Urgency, WatchFinding, rate_words
 from bench.watch.flows import Closer, comes_back, is_failing
 from bench.watch.forecast import Outlook, forecast
 from bench.watch.model import Direction, HopFlow, HopState, HostState
@@ -54,9 +54,9 @@ def idle_race(group: HopGroup) -> WatchFinding | None:
         Pattern.IDLE_RACE,
         Urgency.FAILING,
         label(group),
-        f"The server reset {plural(count, 'connection')} {what}."
+        f"The server reset {units.plural(count, 'connection')} {what}."
         if is_seen
-        else f"The server ended {plural(ended, 'kept connection')}, and requests failed.",
+        else f"The server ended {units.plural(ended, 'kept connection')}, and requests failed.",
         tuple(_race_facts(group, _behind_fin(group) if behind_fin and is_seen else 0)),
         "give the client's pool an idle timeout below the server's (nginx: keepalive_timeout in upstream {}),"
         " or raise the server's; `bench probe` measures it",
@@ -76,7 +76,7 @@ def unclear_resets(group: HopGroup) -> str | None:
     if count < _FEWEST_ALIKE:
         return None
     return (
-        f"{label(group)}: {units.count(count)} times an RST answered what came behind the server's FIN:"
+        f"{label(group)}: {units.plural(count, 'time')} an RST answered what came behind the server's FIN:"
         " a goodbye, as TLS has one, or a request that is lost; a source of requests tells them apart"
     )
 
@@ -90,7 +90,7 @@ def _race_facts(group: HopGroup, behind_fin: int) -> Iterator[str]:
         yield f"An RST came behind the FIN of {units.count(behind_fin)}: what was sent there nobody read."
     yield "The server gives idle connections up; a request that is sent at that moment fails: a proxy's 502."
     if group.failed_requests:
-        yield f"{plural(group.failed_requests, 'request')} failed meanwhile."
+        yield f"{units.plural(group.failed_requests, 'request')} failed meanwhile."
 
 
 def _fails_beside_ends(group: HopGroup) -> bool:

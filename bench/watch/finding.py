@@ -195,11 +195,6 @@ def rate_words(rate_per_s: float, *, is_lower_bound: bool) -> str:
     return f"at least {words}" if is_lower_bound else words
 
 
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun: `1 connection`, `1,200 connections`."""
-    return f"{units.count(count)} {noun}" if count == 1 else f"{units.count(count)} {noun}s"
-
-
 def names(all_names: Sequence[str], most: int = 3) -> str:
     """Return names in a row, and how many more there are: `a, b, c and 4 more`."""
     if len(all_names) <= most:

@@ -28,6 +28,11 @@ ALL_BUT_FEW = 0.98
 _LEAST_SHARE = 0.01
 """Of the ports: a smaller one is said to be below it, and never rounded to none."""
 _FEWEST = 3
+_PIECE_S = 4.0
+"""Who closes first drifts for longer: shorter pieces of the judged span would show the noise of counts."""
+_FEWEST_PIECES = 2
+_LEAST_RACE = 0.02
+"""Share of the closes that the rarer end does first, from which on either may: fewer are mishaps."""
 _T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 """Quantile of Student's t for a two-sided interval of 95 %, by degrees of freedom from 1 on."""
 
@@ -125,6 +130,11 @@ def forecast(evidence: HopEvidence, host: HostState) -> Forecast:
     closed = sum(evidence.flows[at].closed_here for at in recent)
     taken_per_s = share * closed / _seconds(evidence, recent)
     growth = _growth(evidence, recent, taken_per_s)
+    if (race := _find_race(evidence)) is not None:
+        ended = closed + sum(evidence.flows[at].closed_there for at in recent)
+        ended_per_s = share * ended / _seconds(evidence, recent)
+        growth = race.smooth(growth, ended_per_s, taken_per_s)
+        taken_per_s = race.share * ended_per_s
     held = max(0, used - waiting)
     settles_at = held + TIME_WAIT_S * taken_per_s
     rates = (growth.center, settles_at, taken_per_s, waiting / TIME_WAIT_S, evidence.waits_in)
@@ -167,6 +177,53 @@ class _Path:
         slower = self.growth.center / self.growth.low if self.growth.low > 0 else math.inf
         high = center * slower if math.isfinite(slower) else max(center, latest)
         return Estimate(center, center * self.growth.center / self.growth.high, high, self.growth.n)
+
+
+@dataclass(frozen=True, slots=True)
+class _Race:
+    """Both ends close, and which is first is chance, as where both may after a response of HTTP/1.0.
+
+    The share that this host closes first then drifts for many seconds at one steady rate of connections. So
+    it is taken from all that is judged, and the rate alone from the last seconds.
+    """
+
+    share: float
+    low: float
+    """Of the pieces of the judged span the least share, and the greatest."""
+    high: float
+
+    def smooth(self, growth: Estimate, ended_per_s: float, taken_per_s: float) -> Estimate:
+        """Return the growth as it is on average, from the last seconds, in which `taken_per_s` was taken."""
+        if growth.center <= 0:
+            return growth
+        center, *bounds = (
+            growth.center + share * ended_per_s - taken_per_s for share in (self.share, self.low, self.high)
+        )
+        ends = [each for each in (growth.low, growth.high) if each is not None]
+        moved = [each - growth.center + center for each in ends]
+        return Estimate(center, min(*moved, *bounds), max(*moved, *bounds), growth.n)
+
+
+def _find_race(evidence: HopEvidence) -> _Race | None:
+    """Return how often this host closes first where either end may; None where one always does."""
+    pieces: list[tuple[int, int]] = []
+    here = there = 0
+    lasted_s = 0.0
+    for flow, duration_s in zip(evidence.flows, evidence.durations_s, strict=True):
+        here, there, lasted_s = here + flow.closed_here, there + flow.closed_there, lasted_s + duration_s
+        if lasted_s >= _PIECE_S:
+            pieces.append((here, there))
+            here = there = 0
+            lasted_s = 0.0
+    counted = [piece for piece in pieces if sum(piece)]
+    ended = sum(map(sum, counted))
+    if len(counted) < _FEWEST_PIECES:
+        return None
+    share = sum(piece[0] for piece in counted) / ended
+    if not _LEAST_RACE <= share <= 1 - _LEAST_RACE:
+        return None
+    shares = [piece[0] / sum(piece) for piece in counted]
+    return _Race(share, min(shares), max(shares))
 
 
 def _share(state: HopState) -> float:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from bench import units
 from bench.analysis.ceiling import TIME_WAIT_S
 from bench.watch.churn import WASTEFUL_PER_S
-from bench.watch.finding import Certainty, Pattern, Urgency, WatchFinding, plural
+from bench.watch.finding import Certainty, Pattern, Urgency, WatchFinding
 from bench.watch.flows import Closer, is_failing, lasting_rate
 from bench.watch.model import Direction, Snapshot, Source
 
@@ -34,7 +34,7 @@ def syn_backlog(snapshots: Sequence[Snapshot]) -> WatchFinding | None:
         Pattern.SYN_BACKLOG,
         Urgency.FAILING,
         where,
-        f"{plural(dropped, 'connection')} dropped on arrival: the backlog of a listener was full.",
+        f"{units.plural(dropped, 'connection')} dropped on arrival: the backlog of a listener was full.",
         (*held, "A client sends its SYN again after a second, then after two more, and waits for so long."),
         "let the server accept faster (more workers, less work in the accepting thread), or raise its backlog"
         " (listen ... backlog=, and net.core.somaxconn)",
@@ -56,7 +56,7 @@ def conntrack(snapshots: Sequence[Snapshot]) -> WatchFinding | None:
         return None
     facts = ["A closed connection stays in it for 120 s: whoever opens fewer connections fills it less."]
     if dropped:
-        facts.insert(0, f"{plural(dropped, 'packet')} dropped: such a connect hangs for a second.")
+        facts.insert(0, f"{units.plural(dropped, 'packet')} dropped: such a connect hangs for a second.")
     elif is_soon and full_in_s is not None:
         facts.insert(0, f"At this rate it is full in {full_in_s:.0f} s: then packets are dropped.")
     return WatchFinding(
@@ -92,7 +92,7 @@ def time_wait_overflow(snapshots: Sequence[Snapshot]) -> WatchFinding | None:
         Pattern.TIME_WAIT_OVERFLOW,
         Urgency.WASTE,
         HOST,
-        f"{plural(skipped, 'connection')} closed without TIME_WAIT: its limit{most} is reached"
+        f"{units.plural(skipped, 'connection')} closed without TIME_WAIT: its limit{most} is reached"
         " (tcp_max_tw_buckets).",
         (
             "A late segment may then meet a new connection of the same ports.",

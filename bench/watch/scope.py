@@ -5,9 +5,9 @@ a thread of its own lives in the namespace of the scope.
 """
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -143,17 +143,50 @@ def open_processes(what: str, pids: Collection[int]) -> Scope:
     return _open_family(what, Family(what, pids))
 
 
+@contextmanager
+def inside_namespace(name: str | None) -> Iterator[None]:
+    """Let this thread, and those that it starts, live in the network namespace that `--netns` names.
+
+    The thread is where it was before once the block ends; None: it stays. PlanError where there is no such
+    namespace, LabError where this user may not enter it.
+    """
+    if name is None:
+        yield
+        return
+    path, inode = _find_namespace(name)
+    if inode == _inode(_OWN):
+        yield
+        return
+    home = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with _refusals(f"--netns {name}", path):
+            _set_namespace(path)
+        try:
+            yield
+        finally:
+            syscalls.setns(home, syscalls.CLONE_NEWNET)
+    finally:
+        os.close(home)
+
+
 def _open_namespace(name: str) -> Scope:
+    path, inode = _find_namespace(name)
+    flag, what = f"--netns {name}", f"network namespace {name}"
+    return Scope(what, inode, thread=_enter(path, inode, flag), path=path)
+
+
+def _find_namespace(name: str) -> tuple[Path, int]:
+    """Return the file of a namespace and its number; PlanError where there is none."""
+    if not name.strip():
+        raise PlanError(f"--netns {name!r}: it is empty; name a network namespace, or leave it out")
     path = Path(name) if "/" in name else _NAMED / name
     try:
-        inode = os.stat(path).st_ino
+        return path, os.stat(path).st_ino
     except PermissionError as error:
         raise LabError(f"--netns {name}: this user may not look at it; use sudo") from error
     except OSError as error:
         remedy = "`lsns -t net` lists paths" if "/" in name else "`ip netns` lists names"
         raise PlanError(f"--netns {name}: there is no such network namespace; {remedy}") from error
-    flag, what = f"--netns {name}", f"network namespace {name}"
-    return Scope(what, inode, thread=_enter(path, inode, flag), path=path)
 
 
 def _open_family(flag: str, family: Family) -> Scope:
@@ -185,14 +218,23 @@ def _enter(path: Path, inode: int, flag: str) -> ThreadPoolExecutor | None:
         return None
     thread = ThreadPoolExecutor(1, thread_name_prefix="scope")
     try:
-        thread.submit(_set_namespace, path).result()
-    except PermissionError as error:
+        with _refusals(flag, path):
+            thread.submit(_set_namespace, path).result()
+    except BaseException:
         thread.shutdown()
+        raise
+    return thread
+
+
+@contextmanager
+def _refusals(flag: str, path: Path) -> Iterator[None]:
+    """Raise LabError for what this user may not, PlanError for what is no network namespace."""
+    try:
+        yield
+    except PermissionError as error:
         raise LabError(f"{flag}: only root may enter another network namespace; use sudo") from error
     except OSError as error:
-        thread.shutdown()
         raise PlanError(f"{flag}: {path} is no network namespace; `lsns -t net` lists them") from error
-    return thread
 
 
 def _set_namespace(path: Path) -> None:

@@ -19,7 +19,6 @@ from bench.watch.finding import (
     Pattern,
     WatchFinding,
     WatchFindingJson,
-    plural,
     rate_words,
 )
 from bench.watch.forecast import is_loopback
@@ -79,8 +78,8 @@ class Seen:
         """Return it in words."""
         opened = rate_words(self.opened_per_s, is_lower_bound=self.source is Source.SAMPLED)
         parts = [
-            plural(self.hops, "hop"),
-            plural(self.established, "established connection"),
+            units.plural(self.hops, "hop"),
+            units.plural(self.established, "established connection"),
             f"{opened} opened or accepted" if self.opened_per_s else "none opened or accepted",
         ]
         if self.requests_per_s is not None:

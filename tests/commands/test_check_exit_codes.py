@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.commands import nginx_options
+from bench.subjects import programs
 from nginx import versions
 from tests import command_line
 from tests.command_line import Done
@@ -20,6 +21,7 @@ BAD = GOOD.replace("keepalive 32; ", "")
 DEPENDS = GOOD.replace("http://app", "http://$arg_to")
 ARTICLE = Path(__file__).parent.parent.parent / "nginx/conf/article.conf"
 Install = Callable[[str | None], None]
+NGINX = "/usr/sbin/nginx"
 OLD = ["--nginx-version", "1.22.1"]
 
 
@@ -30,7 +32,13 @@ def check(*args: str | Path, text: str | bytes = "") -> Done:
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Return a function that makes a version of nginx, or none, the one that is installed."""
-    return lambda version: monkeypatch.setattr(nginx_options, "installed_version", lambda: version)
+
+    def install(version: str | None) -> None:
+        path = None if version is None else NGINX
+        monkeypatch.setattr(nginx_options, "installed_version", lambda: version)
+        monkeypatch.setattr(nginx_options, "installed_nginx", lambda: path)
+
+    return install
 
 
 # Nothing judged
@@ -122,10 +130,10 @@ def test_exit_code_by_answer(text: str, args: list[str], code: int) -> None:
     ("installed", "first_line"),
     [
         (None, "judged for nginx 1.22.1 (the oldest supported, Debian 12's) and {newest} (the newest known)"),
-        ("1.26.3", "judged for nginx 1.26.3 (installed) and {newest} (the newest known)"),
+        ("1.26.3", "judged for nginx 1.26.3 (installed as /usr/sbin/nginx) and {newest} (the newest known)"),
         (
             "1.99.1",
-            "judged for nginx 1.99.1 (installed, judged as {newest}, the newest known)"
+            "judged for nginx 1.99.1 (installed as /usr/sbin/nginx, judged as {newest}, the newest known)"
             " and {newest} (the newest known)",
         ),
     ],
@@ -139,7 +147,7 @@ def test_the_first_line_names_the_versions(
 ) -> None:
     install(installed)
     done = check("-", "--format", output_format, text=GOOD)
-    assert done.stdout.splitlines()[0] == first_line.format(newest=versions.NEWEST)
+    assert " ".join(done.stdout.split()).startswith(first_line.format(newest=versions.NEWEST))
 
 
 @pytest.mark.parametrize(("installed", "code"), [(None, 1), ("1.22.1", 1), ("1.30.0", 0)])
@@ -157,9 +165,9 @@ def test_the_incident_fails_where_no_new_nginx_is_installed(
     [
         ("oldest", {"1.22.1": "the oldest supported, Debian 12's"}),
         ("newest", {"{newest}": "the newest known"}),
-        ("installed", {"1.26.3": "installed"}),
+        ("installed", {"1.26.3": f"installed as {NGINX}"}),
         ("newest, 1.24", {"{newest}": "the newest known", "1.24": "given"}),
-        ("installed,1.26.3", {"1.26.3": "installed, given"}),
+        ("installed,1.26.3", {"1.26.3": f"installed as {NGINX}, given"}),
         ("1.31", {"1.31": "given"}),
         ("2.0.1", {"2.0.1": "given, judged as {newest}, the newest known"}),
     ],
@@ -181,5 +189,28 @@ def test_versions_by_name(
 def test_an_nginx_that_is_not_here_cannot_be_named(install: Install) -> None:
     install(None)
     done = check("-", "--nginx-version", "installed", text=GOOD)
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert "there is no nginx here; write oldest or a version" in done.stderr
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert "--nginx-version installed: nginx is not here; write oldest or a version" in done.stderr
+
+
+def print_version(path: Path, version: str) -> Path:
+    """Write a program that says that it is nginx of a version, and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho 'nginx version: nginx/{version}' >&2\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(("has_system", "version"), [(True, "1.24.0"), (False, "1.26.3")])
+def test_the_installed_nginx_is_the_systems_or_else_that_of_the_wheel_and_is_named(
+    has_system: bool, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = programs.SOURCES["nginx"].inside
+    wheel = print_version(tmp_path / "wheel" / inside, "1.26.3")
+    system = print_version(tmp_path / "system" / "nginx", "1.24.0")
+    monkeypatch.setattr(programs, "_SYSTEM_FOLDERS", ())
+    monkeypatch.setattr(programs, "_package_folder", lambda package: tmp_path / "wheel")
+    monkeypatch.setenv("PATH", str(system.parent if has_system else tmp_path))
+    done = check("-", "--nginx-version", "installed", text=GOOD)
+    said = " ".join(done.stdout.split())
+    assert said.startswith(f"judged for nginx {version} (installed as {system if has_system else wheel})")

@@ -384,8 +384,14 @@ def test_misuse_of_the_backend(typed: str, said: str, capsys: pytest.CaptureFixt
         ("run --sysctl kernel.hostname=x", 2, "only net.* belongs to a network namespace"),
         ("run --sysctl ../x=1", 2, "not a setting of a host"),
         ("run --sysctl net.ipv4.tcp_tw_reuse=banana", 3, "tcp_tw_reuse=banana: the kernel refuses it"),
-        ("run --subject nginx@/nowhere", 2, "nginx is not here as /nowhere; install it"),
-        ("run --subject nginx@/etc/passwd", 2, "nginx is not here as /etc/passwd"),
+        ("run --subject nginx@/nowhere", 3, "nginx is not here as /nowhere; install it"),
+        ("run --subject nginx@/etc/passwd", 3, "nginx is not here as /etc/passwd"),
+        (
+            "scenario run tls --subject nginx@/nowhere",
+            3,
+            "nothing can be measured: plain-new on nginx@/nowhere",
+        ),
+        ("ab subject=nginx subject=nginx@/nowhere", 3, "nginx is not here as /nowhere; install it"),
         ("run --connections 1000000", 3, "hard limit is"),
         (
             "run --target http://nowhere.invalid/",

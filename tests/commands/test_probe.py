@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from bench.commands import json_output
+from bench.errors import LabError
+from bench.lab import syscalls
 from bench.probe.model import ProbeResult
-from tests import command_line
+from bench.watch.scope import inside_namespace
+from tests import command_line, needs
 from tests.probe.behaviours import Behaviour, behaving
 
+OWN = "/proc/thread-self/ns/net"
+AS_ROOT = needs.unless(os.geteuid() == 0, "root", "run the tests as root")
 FAST = Behaviour(idle_s=0.2, more="Server: app/1\r\nKeep-Alive: timeout=5\r\n", most=9)
 
 
@@ -120,3 +129,63 @@ def test_what_makes_no_sense_is_one_line(
     done = command_line.run("probe", *arguments)
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (code, "", 1)
     assert done.stderr.startswith(said)
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """The file of a network namespace of its own, whose loopback is up."""
+    script = "ip link set lo up && echo up && exec sleep 60"
+    with subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", script], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "up\n"
+            yield f"/proc/{holder.pid}/ns/net"
+        finally:
+            holder.kill()
+
+
+@AS_ROOT
+def test_a_server_of_another_network_namespace_is_probed_from_there(namespace: str) -> None:
+    here = os.stat(OWN).st_ino
+    with ExitStack() as running:
+        with inside_namespace(namespace):
+            kept = running.enter_context(behaving(FAST))
+        address = f"127.0.0.1:{kept.server.port}"
+        inside = command_line.run("probe", address, "--netns", namespace, "--max", "3s")
+        outside = command_line.run("probe", address, "--max", "3s")
+    assert "It keeps connections." in inside.stdout
+    assert (outside.exit_code, outside.stdout) == (3, "")
+    assert os.stat(OWN).st_ino == here, "this process is where it was"
+
+
+@AS_ROOT
+def test_the_way_back_is_taken_after_an_error_too(namespace: str) -> None:
+    def fail() -> None:
+        assert os.stat(OWN).st_ino != here
+        raise LabError
+
+    here = os.stat(OWN).st_ino
+    with pytest.raises(LabError), inside_namespace(namespace):
+        fail()
+    assert os.stat(OWN).st_ino == here
+
+
+@pytest.mark.parametrize("name", ["no-such", "/no/such", "", "/etc/hostname"])
+def test_a_namespace_that_is_none_is_refused_in_one_line(name: str) -> None:
+    done = command_line.run("probe", "127.0.0.1:1", "--netns", name)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"bench: --netns {name!r}: " if not name else f"bench: --netns {name}: ")
+
+
+def test_an_ordinary_user_is_told_that_it_takes_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(syscalls, "setns", refuse)
+    other = tmp_path / "namespace"
+    other.touch()
+    done = command_line.run("probe", "127.0.0.1:1", "--netns", str(other))
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+    assert "only root may enter another network namespace; use sudo" in done.stderr

@@ -103,3 +103,22 @@ def test_options_and_commands_in_sentences_are_there(page: str, options: frozens
             assert re.search(rf"^{words[0]}:", makefile, flags=re.MULTILINE), code
         if code.startswith("python -m "):
             assert importlib.util.find_spec(words[1]) is not None, code
+
+
+DEVELOPED_WITH = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "development").glob("*.md"))]
+_OF_VENV = re.compile(r"(?:pytest|ruff|mypy|lint-imports|sphinx-build|python3? -m)\b")
+
+
+def list_typed(text: str) -> list[str]:
+    """Return the lines of code blocks, and what stands in backticks and begins with a program of tests."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    return [line for line in lines if line.startswith("bench ")] + [
+        each for each in (*lines, *spans) if _OF_VENV.match(each)
+    ]
+
+
+@pytest.mark.parametrize("page", DEVELOPED_WITH, ids=lambda page: page.name)
+def test_a_command_for_contributors_runs_without_an_activated_venv(page: Path) -> None:
+    assert list_typed(page.read_text(encoding="utf-8")) == [], "put .venv/bin/ before it"

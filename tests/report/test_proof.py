@@ -40,7 +40,7 @@ def test_a_proof() -> None:
         "  location /a -> http://b (x:1)\n"
         "      predicted  not reused; nginx closes first\n"
         "      measured   not reused; 9 connections for 9 requests; TIME_WAIT 9 at nginx, 0 at the backend;\n"
-        "                 status 502 1 times\n"
+        "                 status 502 1 time\n"
         "      request    GET http://x.example/a\n"
         "\n"
         "Changed to run it safely:\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 
 import pytest
 
@@ -164,3 +165,61 @@ def test_json_has_no_number_that_json_does_not_know() -> None:
         found = of(made_up.watched(made_up.short(UPSTREAM, per_s, 2))).to_json()
         numbers = [value for value in found.values() if isinstance(value, float)]
         assert all(map(math.isfinite, numbers))
+
+
+RACED_PER_S = 600
+SHARES = (0.3, 0.7)
+"""How often this host closes first, ten seconds each in turn: half of the time over twenty."""
+
+
+def raced(seconds: int) -> list[Row]:
+    """Return a steady rate of connections that either end may close first."""
+    used, rows = 0, []
+    for at in range(seconds):
+        here = round(RACED_PER_S * SHARES[at // 10 % 2])
+        used += here
+        flow = HopFlow(opened=RACED_PER_S, closed_here=here, closed_there=RACED_PER_S - here)
+        rows.append(Row((made_up.hop(UPSTREAM, flow, time_wait=used, ports_used=used),)))
+    return rows
+
+
+def test_where_either_end_may_close_first_one_steady_load_has_one_forecast() -> None:
+    rows = raced(60)
+    ports = [row.hops[0].state.ports_used for row in rows]
+    half_s = next(at + 1 for at, used in enumerate(ports) if used >= 14_116)
+    moments_s = []
+    for seen in range(16, half_s - 8):
+        found = of(made_up.watched(rows[:seen]))
+        estimate = found.half_in_s
+        assert estimate is not None
+        assert estimate.low is not None
+        assert estimate.high is not None
+        left_s = half_s - seen
+        assert estimate.low <= left_s <= estimate.high, seen
+        moments_s += [seen + estimate.center] if seen >= 20 else []
+    assert max(moments_s) < 1.15 * min(moments_s)
+    assert half_s == pytest.approx(statistics.fmean(moments_s), rel=0.1)
+
+
+def test_the_range_of_a_race_is_what_its_shares_would_make() -> None:
+    found = of(made_up.watched(raced(20)))
+    left = 14_116 - found.used
+    assert found.taken_per_s == pytest.approx(RACED_PER_S * 0.5)
+    assert found.half_in_s is not None
+    assert found.half_in_s.center == pytest.approx(left / (RACED_PER_S * 0.5))
+    assert found.half_in_s.low is not None
+    assert found.half_in_s.high is not None
+    assert found.half_in_s.low <= left / (RACED_PER_S * 0.7)
+    assert found.half_in_s.high >= left / (RACED_PER_S * 0.3)
+
+
+def test_where_one_end_closes_but_for_mishaps_nothing_is_smoothed() -> None:
+    used, rows = 0, []
+    for _ in range(20):
+        used += 990
+        flow = HopFlow(opened=1000, closed_here=990, closed_there=10)
+        rows.append(Row((made_up.hop(UPSTREAM, flow, time_wait=used, ports_used=used),)))
+    found = of(made_up.watched(rows), HostState(port_range=(1024, 65535)))
+    assert found.taken_per_s == pytest.approx(990)
+    assert found.half_in_s is not None
+    assert found.half_in_s.low == found.half_in_s.high == pytest.approx(found.half_in_s.center)

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from bench import units
 from bench.prove.balancing import Balancing
 from bench.prove.proof import LocationResult, Measurement, Proof
 from bench.prove.requests import Request
@@ -60,7 +61,7 @@ def format_rows(result: LocationResult) -> Iterator[tuple[str, str]]:
     yield from detail_rows(result)
     if result.is_stressed:
         yield from (
-            ("FAILS", f"{what}: {_format_count(count, 'request')}") for what, count in result.failures.items()
+            ("FAILS", f"{what}: {units.plural(count, 'request')}") for what, count in result.failures.items()
         )
     if result.disagreement is not None:
         yield "DISAGREE", f"{result.disagreement}: a bug of bench, please report it"
@@ -92,7 +93,7 @@ def _format_measurement(measured: Measurement) -> str:
     if measured.reset:
         waiting += f" ({measured.reset} reset)"
     failed = {status: count for status, count in measured.statuses.items() if not 200 <= status < 300}
-    statuses = "".join(f"; status {status} {count} times" for status, count in failed.items())
+    statuses = "".join(f"; status {status} {units.plural(count, 'time')}" for status, count in failed.items())
     others = ""
     if measured.other_requests:
         others = f"; {_format_opened(measured.other_connections, measured.other_requests)}"
@@ -111,11 +112,7 @@ def _format_balancing(balancing: Balancing) -> str:
 
 
 def _format_opened(connections: int, requests: int) -> str:
-    return f"{_format_count(connections, 'connection')} for {_format_count(requests, 'request')}"
-
-
-def _format_count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{units.plural(connections, 'connection')} for {units.plural(requests, 'request')}"
 
 
 # What was changed
@@ -160,14 +157,14 @@ def summarize(proof: Proof) -> str:
     if proof.rejection is not None:
         return f"{name}: not proven, {proof.rejection}"
     proven = sum(result.is_proven for result in proof.results)
-    share = f"{proven} of {_format_count(len(proof.results), 'location')}"
+    share = f"{proven} of {units.plural(len(proof.results), 'location')}"
     if not proven:
         return f"{name}: nothing was proven ({share}){_summarize_left_out(proof)}"
     verdict = "check and traffic agree"
     if proof.disagreements:
         verdict = f"check and traffic DISAGREE on {len(proof.disagreements)}"
     if proof.failing:
-        verdict += f"; {_format_count(len(proof.failing), 'location')} with ERRORS for clients"
+        verdict += f"; {units.plural(len(proof.failing), 'location')} with ERRORS for clients"
     return f"{name}: {share} proven; {verdict}{_summarize_witnesses(proof)}{_summarize_left_out(proof)}"
 
 
@@ -181,7 +178,7 @@ def _summarize_witnesses(proof: Proof) -> str:
     if witnesses is None or witnesses.kernel is None:
         return ""
     if witnesses.agree:
-        return f"; backends and kernel count the same {_format_count(witnesses.backend, 'connection')}"
+        return f"; backends and kernel count the same {units.plural(witnesses.backend, 'connection')}"
     return (
         f"; WITNESSES DISAGREE: the backends accepted {witnesses.backend},"
         f" nginx's host opened {witnesses.kernel}"

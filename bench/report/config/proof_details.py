@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bench import units
 from bench.prove.backend_kinds import BackendKind
 from bench.prove.idle_end import IdleEnd, IdleTest
 from bench.prove.in_flight import InFlight
@@ -32,9 +33,9 @@ def _format_bodiless(result: LocationResult) -> Iterator[str]:
 def _format_kind(kind: BackendKind) -> str:
     parts = [f"like {kind.name}"]
     if kind.processes is not None:
-        parts.append(f"{kind.processes:,} connection{'' if kind.processes == 1 else 's'} at once")
+        parts.append(f"{units.plural(kind.processes, 'connection')} at once")
     if kind.requests is not None:
-        parts.append(f"{kind.requests:,} requests on each")
+        parts.append(f"{units.plural(kind.requests, 'request')} on each")
     if kind.idle_s is not None:
         parts.append(f"{'a PING' if kind.pings else 'closed'} after {kind.idle_s:g} s idle")
     if kind.dialect != "1.1":
@@ -60,10 +61,12 @@ def _format_in_flight(found: InFlight) -> str:
     elif found.share is None:
         text += "none arrived"
     else:
-        opened = f"{found.connections:,} new connections for {found.requests:,} requests"
-        text += f"{100 * found.share:.0f} % reused; {opened}"
+        opened = units.plural(found.connections, "new connection")
+        text += f"{100 * found.share:.0f} % reused; {opened} for {units.plural(found.requests, 'request')}"
     failed = {status: count for status, count in found.statuses.items() if status >= 500}
-    return text + "".join(f"; status {status} {count:,} times" for status, count in failed.items())
+    return text + "".join(
+        f"; status {status} {units.plural(count, 'time')}" for status, count in failed.items()
+    )
 
 
 def _format_idle(found: IdleTest, location: Location) -> str:

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
+from bench import units
 from bench.prove.remedies import AddedLine
 from bench.prove.upgrade import LocationUpgrade, Upgrade, per_thousand
 from bench.report.text_table import prose_width
@@ -52,7 +53,7 @@ def summarize(found: Upgrade) -> str:
     unproven = len(found.locations) - len(proven)
     if unproven:
         parts.append(f"{unproven} not proven")
-    return f"{head}, of {_count(len(found.locations), 'location')}: {'; '.join(parts)}."
+    return f"{head}, of {units.plural(len(found.locations), 'location')}: {'; '.join(parts)}."
 
 
 def _changes(proven: Sequence[LocationUpgrade]) -> Iterator[str]:
@@ -76,10 +77,10 @@ def _opens(number: int) -> str:
 
 def _edits(found: Upgrade) -> Iterator[str]:
     if found.deletable:
-        yield f"{_count(len(found.deletable), 'line')} may be deleted"
+        yield f"{units.plural(len(found.deletable), 'line')} may be deleted"
     if found.needed:
         named = ", ".join(f"`{line}` in {line.context}" for line in found.needed)
-        yield f"{_count(len(found.needed), 'line')} must be added: {named}"
+        yield f"{units.plural(len(found.needed), 'line')} must be added: {named}"
     elif found.failing:
         yield "no line was found that would prevent it"
     if found.findings:
@@ -95,10 +96,6 @@ def _range(some: Sequence[LocationUpgrade]) -> str:
     most = max(some, key=lambda each: abs(_difference(each)))
     upto = "" if len(some) == 1 else "up to "
     return f" ({upto}{per_thousand(most.before):,} -> {per_thousand(most.after):,} per 1,000 requests)"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _name(each: LocationUpgrade) -> str:
@@ -138,11 +135,15 @@ def _shares(each: LocationUpgrade) -> str | None:
     if before is None or after is None or before.share is None or after.share is None:
         return None
     old, new = (f"{100 * share:.0f} %" for share in (before.share, after.share))
-    return None if old == new else f"{old} -> {new} reused with {after.in_flight:,} requests in flight"
+    return (
+        None
+        if old == new
+        else f"{old} -> {new} reused with {units.plural(after.in_flight, 'request')} in flight"
+    )
 
 
 def _failures(each: LocationUpgrade) -> str:
-    return ", ".join(f"{what}: {_count(count, 'request')}" for what, count in each.failures.items())
+    return ", ".join(f"{what}: {units.plural(count, 'request')}" for what, count in each.failures.items())
 
 
 def _row(each: LocationUpgrade) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import units
 from bench.analysis.sides import label, split
 from bench.report.html import Table
 from bench.report.run import finding, machines, tables, target
@@ -50,7 +51,7 @@ def format_tls(run: Run) -> str:
     for trial in run.trials:
         if trial.tls is not None:
             counts.update(trial.tls.negotiated)
-    named = ", ".join(f"{name} on {count:,} connections" for name, count in counts.most_common())
+    named = ", ".join(f"{name} on {units.plural(each, 'connection')}" for name, each in counts.most_common())
     return f"TLS:     {named}\n" if named else ""
 
 
@@ -90,21 +91,26 @@ def format_list(found: Sequence[Listed], root: Path) -> str:
     for each in found:
         if each.run is not None:
             rows.append(
-                (str(each.directory), each.run.started, str(len(each.run.trials)), _describe_rates(each.run))
+                (
+                    str(each.directory),
+                    each.run.started,
+                    str(len(each.run.trials)),
+                    _describe_measured(each.run),
+                )
             )
-    return format_table(Table(("run", "started", "trials", "requests/s"), rows)) + "".join(
+    return format_table(Table(("run", "started", "trials", "measured"), rows)) + "".join(
         f"! {each.problem}\n" for each in found if each.problem
     )
 
 
-def _describe_rates(run: RunRecord[Any]) -> str:
-    """Return the rate of each mode; of a run of many cases what it is of."""
+def _describe_measured(run: RunRecord[Any]) -> str:
+    """Return the rate of each mode with its unit; of a run of many cases what it is of."""
     if run.kind == "watch":
         return f"a watch of {run.plan['watch']['scope']}"
     if run.kind == "sweep":
-        return f"{len(split(run))} cells"
+        return f"a sweep of {units.plural(len(split(run)), 'cell')}"
     if len(run.subjects) > 1:
-        return f"{len(run.subjects)} subjects"
+        return f"a run of {len(run.subjects)} subjects"
     return ", ".join(f"{side.name} {finding.format_rate(side)}" for side in split(run)) or "-"
 
 

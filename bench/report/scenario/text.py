@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bench import units
 from bench.analysis import claims
 from bench.analysis.cases import CaseTrials, Summary
 from bench.analysis.claims import RunVerdict, Standing
@@ -126,5 +127,5 @@ def format_list(runs: Sequence[Listed]) -> str:
 def _format_name(row: CaseTrials) -> str:
     count, total = len(row.counted), len([trial for trial in row.trials if not trial.interrupted])
     if count < total:
-        return f"{row.name} ({count} of {total} trials)"
+        return f"{row.name} ({count} of {units.plural(total, 'trial')})"
     return f"{row.name} ({count} trials)" if count > 1 else row.name

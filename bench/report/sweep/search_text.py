@@ -24,7 +24,7 @@ def format_trial_count(run: SweepRun) -> str:
     """Return how many trials a search took, and how many of them do not count, and why."""
     required = Objective.of(run.objective).conditions
     reasons = Counter(filter(None, (objective.why_void(trial, required) for trial in run.trials)))
-    spent = f"{len(run.trials)} trial{'' if len(run.trials) == 1 else 's'}"
+    spent = f"{units.plural(len(run.trials), 'trial')}"
     if not reasons:
         return spent
     return f"{spent}, {reasons.total()} of which do not count: {'; '.join(reasons)}"

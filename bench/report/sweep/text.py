@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.analysis import claims, sweep
+from bench import units
+from bench.analysis import claims, exhaustion, sweep
 from bench.analysis.claims import RunVerdict
 from bench.analysis.knee import Knee
 from bench.analysis.sweep import Curve, Point, SweepCell, SweepFigure
 from bench.plan.grid import Axis
 from bench.report.html import Table
-from bench.report.run import machines
+from bench.report.run import finding, machines
 from bench.report.sweep import search_text
 from bench.report.text_table import (
     format_number,
@@ -75,6 +76,9 @@ def summarize_warnings(run: SweepRun) -> list[str]:
             f"{_name_cells(crossed)}: half of the ports were used; the rate (<) is the one before, and there"
             " is no latency, since it would be of both"
         )
+    for cell in sweep.cells(run):
+        if (spent := exhaustion.find(cell.side)) is not None:
+            warnings.append(f"{cell.side.case}: {finding.format_end(spent)}")
     if (missing := _count_missing(run)) and not run.objective:
         cells = "1 cell has" if missing == 1 else f"{missing} cells have"
         warnings.append(f"{cells} no trial yet; `bench sweep --resume {run.directory}` goes on")
@@ -96,7 +100,9 @@ def _group_warnings(run: SweepRun) -> Iterator[str]:
         first = found[0]
         void = " (void)" if first.voids else ""
         others = (
-            "" if len(found) == 1 else f", and alike in {len(found) - 1} more of {len(run.trials)} trials"
+            ""
+            if len(found) == 1
+            else f", and alike in {len(found) - 1} more of {units.plural(len(run.trials), 'trial')}"
         )
         yield f"{first.message}{void}{others}" + (f"; {first.advice}" if first.advice else "")
     if stopped := sum(trial.interrupted for trial in run.trials):
@@ -176,7 +182,7 @@ def format_title(run: SweepRun) -> str:
     if run.objective:
         return "A search for the highest rate"
     axes = " and ".join(axis.name for axis in sweep.grid_of(run).axes)
-    return f"A sweep of {axes}: {len(sweep.grid_of(run))} cells"
+    return f"A sweep of {axes}: {units.plural(len(sweep.grid_of(run)), 'cell')}"
 
 
 def suggest_command(run: SweepRun) -> str:

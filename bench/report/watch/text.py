@@ -77,7 +77,7 @@ def format_table(rows: Sequence[HopRow]) -> Iterator[str]:
     if not rows:
         yield "no TCP connection seen"
     if len(rows) > MOST_HOPS:
-        yield f"and {units.count(len(rows) - MOST_HOPS)} more hops"
+        yield f"and {units.plural(len(rows) - MOST_HOPS, 'more hop')}"
 
 
 def _side_by_side(

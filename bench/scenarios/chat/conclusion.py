@@ -1,5 +1,6 @@
 """The sentence of a chat run. Pure."""
 
+from bench import units
 from bench.analysis.cases import Summary
 
 _DROPS = {
@@ -23,7 +24,9 @@ def conclude(summary: Summary) -> str:
             back = "" if back_s is None else f" and all rooms are back after {back_s} s"
             parts.append(f"{drops} {dropped} connections{back}")
     wrong = sum(row.value(f"figures.{name}") or 0 for row in summary.rows for name in ("lost", "doubled"))
-    parts.append("no message was lost or doubled" if not wrong else f"{wrong:,.0f} messages lost or doubled")
+    parts.append(
+        "no message was lost or doubled" if not wrong else f"{units.plural(wrong, 'message')} lost or doubled"
+    )
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
 

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from bench.experiment.definition import Need
+from bench.experiment.proxy_setup import Absent
 from bench.scenarios.client import process
 from bench.scenarios.client.process import NEVER_NS, ClientControl, Go
 
@@ -30,9 +31,9 @@ _DRAIN_S = 10.0
 def missing() -> str | None:
     """Return what is missing here, and the command that installs it; None where all is here."""
     if importlib.util.find_spec(NEED.module) is None:
-        return f"needs {NEED.module}: {NEED.remedy}"
+        return Absent(f"needs {NEED.module}: {NEED.remedy}")
     if _program() is None:
-        return "needs chromium: apt install chromium"
+        return Absent("needs chromium: apt install chromium")
     return None
 
 

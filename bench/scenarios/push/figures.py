@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from bench import units
 from bench.experiment.definition import Figures
 from bench.experiment.trial_result import TrialResult
 from bench.load.counters import merge_histograms
@@ -100,7 +101,7 @@ def _warnings(figures: Mapping[str, Any], settings: PushSettings) -> Iterator[Tr
         yield TrialWarning("lost", message, "the numbers of the feed tell", voids=True)
     lost, doubled = figures.get("browser_lost"), figures.get("browser_doubled")
     if lost or doubled:
-        message = f"the browser lost {lost:,} messages, {doubled:,} doubled"
+        message = f"the browser lost {units.plural(lost or 0, 'message')}, {doubled:,} doubled"
         yield TrialWarning("browser-lost", message, "the numbers of the feed tell", voids=True)
 
 

@@ -1,5 +1,6 @@
 """The sentence of a registry run. Pure."""
 
+from bench import units
 from bench.analysis.cases import CaseTrials, Summary
 
 _LOST_SHARE = 0.05
@@ -23,7 +24,9 @@ def _lost(row: CaseTrials) -> str | None:
     false_dead, instances = (row.value(f"figures.{name}") or 0 for name in ("false_dead", "instances"))
     if false_dead <= _LOST_SHARE * instances:
         return None
-    return f"{row.variant} loses hold of them: it took living ones for dead {false_dead:,.0f} times"
+    return (
+        f"{row.variant} loses hold of them: it took living ones for dead {units.plural(false_dead, 'time')}"
+    )
 
 
 def _cost(row: CaseTrials, short: float | None) -> str | None:
@@ -44,7 +47,9 @@ def _conclude_sdk(summary: Summary) -> list[str]:
         for variant, version in _SDK_VERSIONS.items()
     }
     known = [
-        f"{count:,.0f} connections of its client of {version}" for version, count in opened.items() if count
+        f"{units.plural(count, 'connection')} of its client of {version}"
+        for version, count in opened.items()
+        if count
     ]
     counts = [summary.value("figures.instances", variant) for variant in _SDK_VERSIONS]
     instances = next(filter(None, counts), 0)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bench import units
 from bench.experiment.definition import Figures
 from bench.experiment.trial_result import TrialResult
 from bench.runs.record import TrialWarning
@@ -61,7 +62,7 @@ def _warnings(done: Mapping[str, Any]) -> Iterator[TrialWarning]:
         is_unexplained = not errors and not false_dead
         yield TrialWarning("unseen", message, "beats that failed may be why", voids=is_unexplained)
     if false_dead:
-        message = f"living instances were taken for dead {false_dead:,} times"
+        message = f"living instances were taken for dead {units.plural(false_dead, 'time')}"
         remedy = "their beats came too late: see the ports and the CPU of the clients"
         yield TrialWarning("false-dead", message, remedy)
     failed = sum(errors.values())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bench import units
 from bench.experiment.definition import Figures
 from bench.experiment.trial_result import TrialResult
 from bench.runs.record import TrialWarning
@@ -27,10 +28,10 @@ def compute_figures(result: TrialResult, handshakes: Handshakes, has_tls: bool) 
 
 def _warnings(result: TrialResult, failed: int, logged: int) -> Iterator[TrialWarning]:
     if failed:
-        yield TrialWarning("failed", f"{failed:,} requests failed", voids=True)
+        yield TrialWarning("failed", f"{units.plural(failed, 'request')} failed", voids=True)
     counters = result.seen["proxy"].counters
     opened = None if counters is None else counters.active_opens
     if opened is not None and opened != logged:
-        message = f"the kernel opened {opened:,} connections, the server wrote down {logged:,}"
+        message = f"the kernel opened {units.plural(opened, 'connection')}, the server wrote down {logged:,}"
         remedy = "a connection without a request is not written down"
         yield TrialWarning("witnesses-disagree", message, remedy)

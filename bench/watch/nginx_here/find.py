@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from bench import units
 from bench.watch.nginx_here.access_logs import log_formats
 from bench.watch.nginx_here.build import NginxBuild, conf_path, read_build
 from bench.watch.nginx_here.changes import take_marks
@@ -158,7 +159,7 @@ class _Look:
             remedy = "; root may read it" if "Permission denied" in reason and os.geteuid() != 0 else ""
             self._note(f"{path} {reason}{remedy}")
         if len(found.unread) > _MOST_NAMED:
-            self._note(f"{len(found.unread) - _MOST_NAMED} more files cannot be read")
+            self._note(f"{units.plural(len(found.unread) - _MOST_NAMED, 'more file')} cannot be read")
         if newer := found.changed_since(self.master.read_at_s):
             named = _named(newer)
             self._note(f"{named} changed after nginx read its files: what runs may differ until a reload")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
+from bench import units
 from bench.watch.model import Direction, RequestFlow
 from bench.watch.requests.counting import CountedHop, Counts, server_hop
 from bench.watch.requests.log_format import LogLine, parse_format
@@ -82,7 +83,8 @@ class AccessLogSource:
         if not self._format.has("upstream_addr"):
             yield f"{self._label}: its format has no $upstream_addr, so it counts requests of clients only"
         if unserved:
-            yield f"{self._label}: {unserved} requests found no server of their upstream {{}} alive"
+            requests = units.plural(unserved, "request")
+            yield f"{self._label}: {requests} found no server of their upstream {{}} alive"
 
 
 def _client_hop(line: LogLine) -> CountedHop:

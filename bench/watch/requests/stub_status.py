@@ -6,7 +6,7 @@ nginx's as a whole: they live through a reload, and begin anew with a restart.
 
 import re
 
-from bench.watch.finding import plural
+from bench import units
 from bench.watch.model import Direction
 from bench.watch.requests.counting import CountedHop, CounterReading, Counts
 from bench.watch.requests.http_get import PageReader, http_address
@@ -48,7 +48,7 @@ class StubStatusReader:
         last, self._dropped = self._dropped, dropped
         if last is None or dropped <= last:
             return ()
-        lost = plural(dropped - last, "connection")
+        lost = units.plural(dropped - last, "connection")
         return (f"nginx has dropped {lost}: worker_connections allows no more",)
 
 
