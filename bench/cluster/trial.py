@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.cluster import clock, left_over, lost_part, merge, shared_window, worker
+from bench.cluster import clock, left_over, lost_part, merge, packing, shared_window, worker
 from bench.cluster.clock import ClockDrift, ClockOffset
 from bench.cluster.connection import DaskCluster, WorkerLost
 from bench.cluster.lease import Lease
@@ -52,7 +52,7 @@ class Machines:
         """Return what the places have reported since the last call, each with its key."""
         found = []
         while not self.reports.empty():
-            found.append(worker.unpack(self.reports.get()))
+            found.append(packing.unpack(self.reports.get()))
         return found
 
     def of(self, role: str) -> list[RolePlace]:
