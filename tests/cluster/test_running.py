@@ -39,7 +39,7 @@ class Lease:
         self.lost[f"{address}-key"] = "its worker is gone"
 
     def sound_until_ns(self, key: str) -> int:
-        return START_NS + SECOND_NS
+        return START_NS + 2 * SECOND_NS
 
 
 class Cluster:
@@ -128,6 +128,20 @@ def test_a_worker_whose_reports_stay_away_is_lost_and_what_it_reported_is_kept(
     totals = parts["client-1"].result.totals
     assert totals is not None
     assert (totals.window_end_ns, totals.requests, totals.interrupted) == (START_NS + SECOND_NS, 5, True)
+
+
+def test_the_window_ends_where_the_reports_of_a_machine_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_REPORTS_S", 0.0)
+    monkeypatch.setattr(running, "_GATHER_S", 0.0)
+    trial = Trial("client-1", "proxy-1")
+    trial.finish("client-1", 2)
+    trial.report("client-1", 0)
+    trial.report("client-1", 1)
+    trial.finish("proxy-1", 2)
+    trial.report("proxy-1", 0)
+    totals = trial.run()["client-1"].result.totals
+    assert totals is not None
+    assert (totals.window_end_ns, totals.requests) == (START_NS + SECOND_NS, 5)
 
 
 def test_the_others_are_told_once_the_clients_are_done() -> None:
