@@ -18,7 +18,9 @@ LARGEST_ERROR_NS = 5_000_000
 """Moments that are less certain than this are of no use to windows of some seconds on several machines."""
 _GOOD_ERROR_NS = 1_000_000
 """Enough: no more round trips are made to this worker."""
-_FEWEST, _MOST = 8, 30
+_FAIR_ERROR_NS, _FAIR = 2_000_000, 8
+"""Enough after so many round trips: where a machine is busy, many more find little better."""
+_FEWEST, _MOST = 4, 30
 """Round trips to a worker: the first ones open connections, and a busy machine delays some."""
 _BUDGET_NS = 800_000_000
 """After this time no worker gets more than the fewest, if these are certain enough."""
@@ -133,7 +135,8 @@ def _needs_more(trips: Sequence[RoundTrip], spent_ns: int) -> bool:
     error_ns = estimate(trips).error_ns
     if error_ns > LARGEST_ERROR_NS:
         return spent_ns < _PATIENCE_NS
-    return spent_ns < _BUDGET_NS and len(trips) < _MOST and error_ns > _GOOD_ERROR_NS
+    enough_ns = _GOOD_ERROR_NS if len(trips) < _FAIR else _FAIR_ERROR_NS
+    return spent_ns < _BUDGET_NS and len(trips) < _MOST and error_ns > enough_ns
 
 
 def check_error(worker: str, offset: ClockOffset) -> None:

@@ -163,15 +163,14 @@ class DaskCluster:
             )
         if isinstance(answer, BaseException):
             raise answer
-        result, failure = answer
-        if _lacks_resource(failure):
+        if not isinstance(answer, _Failure):
+            return answer
+        if _lacks_resource(answer.error):
             raise LabError(
-                f"cluster: the worker {self.name_of(address)}: {_sentence(failure)}; see to its limits"
+                f"cluster: the worker {self.name_of(address)}: {_sentence(answer.error)}; see to its limits"
                 " (`ulimit -a`) and its room (`df`) there, and start the worker anew"
-            ) from failure
-        if failure is not None:
-            raise failure
-        return result
+            ) from answer.error
+        raise answer.error
 
     async def _run_on_scheduler(self, function: Callable[..., Any], args: Any) -> Any:
         try:
@@ -183,13 +182,23 @@ class DaskCluster:
         return SchedulerLost(f"cluster: the scheduler {self.scheduler} does not answer: {first_line(error)}")
 
 
-async def _attempt(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Exception | None]:
-    """Call `function` within a worker; its own errors are told apart from those of the way there."""
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """The error of a function that ran in a worker."""
+
+    error: Exception
+
+
+async def _attempt(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Call `function` within a worker; its own errors are told apart from those of the way there.
+
+    A result comes as it is: Dask sends a number or None in half the bytes of a tuple.
+    """
     try:
         result = function(*args, **kwargs)
-        return await result if inspect.isawaitable(result) else result, None
+        return await result if inspect.isawaitable(result) else result
     except Exception as error:  # noqa: BLE001 - it is raised where the call came from
-        return None, error
+        return _Failure(error)
 
 
 def _lacks_resource(error: BaseException | None) -> bool:

@@ -18,8 +18,9 @@ SETTINGS: dict[str, Any] = {
     "distributed.worker.profile.enabled": False,
     "distributed.worker.http.routes": [],
     "distributed.scheduler.http.routes": [],
-    # The least that Dask divides into its ten probes: so long it takes to miss a machine without a network.
-    "distributed.comm.timeouts.tcp": "11s",
+    # So long it takes to miss a machine without a network. Each end probes an idle connection after what ten
+    # probes, one a second, leave of it: with 11 s, the least, these are most of what a cluster says.
+    "distributed.comm.timeouts.tcp": "15s",
 }
 LOGGING: dict[str, Any] = {"logging": {"distributed": "warning"}}
 """What goes to stderr; to be set before `distributed` is imported."""

@@ -103,12 +103,11 @@ class Lease:
             return
         self._answered_s[name] = time.monotonic()
         if name != _SCHEDULER:
-            given_up = [key for key in self._asked[name] if key not in answer]
-            self._lose(dict.fromkeys(given_up, "its worker has given it up"))
+            faults: Mapping[str, str] = answer or {}
             with self._lock:
                 now_ns = time.monotonic_ns()
-                self._sound_ns |= {key: now_ns for key, fault in answer.items() if fault is None}
-            self._lose({key: fault for key, fault in answer.items() if fault is not None})
+                self._sound_ns |= {key: now_ns for key in self._asked[name] if key not in faults}
+            self._lose(faults)
 
     def _find_silent(self, now_s: float) -> None:
         if not self._cluster.is_connected:

@@ -77,6 +77,11 @@ class Part:
         self._load: LoadClients | None = None
         self._running: RunningProxy | None = None
 
+    @property
+    def reports(self) -> int:
+        """Return how many reports were made; once it has run, they hold all its seconds and samples."""
+        return self._reporter.made
+
     def start_backend(self, flags: Sequence[str], certificate: Certificate | None) -> tuple[str, ...]:
         """Start the backend with `flags` of `python -m backends` and return where it listens."""
         host = self._testbed.place.hosts["backend"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from bench import units
-from bench.cluster import worker
+from bench.cluster import packing, worker
 from bench.cluster.connection import DaskCluster, WorkerFacts
 from bench.cluster.lease import Lease
 from bench.cluster.worker import WorkerDescription
@@ -217,7 +217,7 @@ class _Placer:
         deadline_s = time.monotonic() + _PLACE_TIMEOUT_S
         while (left_s := deadline_s - time.monotonic()) > 0:
             try:
-                reporter, report = worker.unpack(self._reports.get(timeout=min(left_s, 0.5)))
+                reporter, report = packing.unpack(self._reports.get(timeout=min(left_s, 0.5)))
             except queue.Empty:
                 if future.done():
                     future.result()  # raises why it could not be placed

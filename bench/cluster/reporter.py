@@ -44,7 +44,8 @@ class PartReport:
 class Reporter:
     """The observer of the part: it gathers what it is told, and reports it. States: made, running, over.
 
-    It reports at each full second of the trial, and a second of the load workers as soon as all have told it.
+    It reports at each full second of the trial, and a second of the load workers as soon as all have told it;
+    where nothing is new, there is no report.
     """
 
     def __init__(self, report: Callable[[PartReport], None]) -> None:
@@ -56,6 +57,9 @@ class Reporter:
         self._seconds: list[Second] = []
         self._samples: list[HostSample] = []
         self._is_over = False
+        self._told: PartCounts | None = None
+        self.made = 0
+        """How many reports there were."""
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
 
     def start(self, start_ns: int, count: Callable[[], PartCounts | None]) -> None:
@@ -100,8 +104,9 @@ class Reporter:
 
     def _wait(self) -> bool:
         """Wait until there is something to report; return whether that is the last."""
-        elapsed_ns = time.monotonic_ns() - self._start_ns
-        due_s = (_SECOND_NS - (elapsed_ns - _AFTER_NS) % _SECOND_NS) / 1e9
+        now_ns = time.monotonic_ns()
+        full = max(0, now_ns - self._start_ns - _AFTER_NS) // _SECOND_NS
+        due_s = (self._start_ns + (full + 1) * _SECOND_NS + _AFTER_NS - now_ns) / 1e9
         with self._lock:
             self._lock.wait_for(lambda: self._is_over or self._seconds, due_s)
             return self._is_over
@@ -117,4 +122,7 @@ class Reporter:
             seconds, self._seconds = self._seconds, []
             samples, self._samples = self._samples, []
             until_ns = time.monotonic_ns()
+        if not (seconds or samples or counts not in (None, self._told)):
+            return
+        self.made, self._told = self.made + 1, counts
         self._report(PartReport(self._start_ns, until_ns, tuple(seconds), tuple(samples), counts))

@@ -7,7 +7,7 @@ from typing import Any
 
 import distributed
 
-HEARTBEAT_S = 10.0
+HEARTBEAT_S = 30.0
 """Between two heartbeats of a worker; Dask itself has some workers send one twice a second.
 
 No loss is found by them: a run renews its lease (lease.py), and TCP notices a machine without a network.

@@ -4,10 +4,10 @@ import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.cluster import clock, left_over, lost_part, merge, shared_window, worker
+from bench.cluster import clock, left_over, lost_part, merge, packing, shared_window, worker
 from bench.cluster.clock import ClockDrift, ClockOffset
 from bench.cluster.connection import DaskCluster, WorkerLost
 from bench.cluster.lease import Lease
@@ -35,6 +35,8 @@ from bench.subjects.certificates import Certificate
 _HEAD_START_NS = 500_000_000
 """Between the agreement on the first moment and that moment: every part has been told by then."""
 _ROUND_TRIP_TIMEOUT_S = 4.0
+_RECENT_NS = 10_000_000_000
+"""So long a clock that was measured after a trial counts as measured before the next one."""
 _CLOSE_TIMEOUT_S = 10.0
 """How long the roles of a trial may take to end; a role is killed after half of it."""
 
@@ -47,12 +49,14 @@ class Machines:
     places: Sequence[RolePlace]
     lease: Lease
     reports: "queue.SimpleQueue[bytes]"
+    measured: dict[str, tuple[int, ClockOffset]] = field(default_factory=dict)
+    """The last measurement of each worker's clock, with its moment; those of all trials of a run."""
 
     def receive(self) -> list[tuple[str, Any]]:
         """Return what the places have reported since the last call, each with its key."""
         found = []
         while not self.reports.empty():
-            found.append(worker.unpack(self.reports.get()))
+            found.append(packing.unpack(self.reports.get()))
         return found
 
     def of(self, role: str) -> list[RolePlace]:
@@ -65,13 +69,29 @@ class Machines:
         lost = self.lease.lost
         return {place.name: lost[place.key] for place in self.places if place.key in lost}
 
+    def know_clocks(self) -> dict[str, ClockOffset]:
+        """Return the clock of each worker, by its address, where need be measured anew.
+
+        What it moves meanwhile is found by the measurement after the trial. LabError where one is too
+        uncertain.
+        """
+        earliest_ns = time.monotonic_ns() - _RECENT_NS
+        self._measure([each for each in self._addresses if self.measured.get(each, (0,))[0] < earliest_ns])
+        return {address: self.measured[address][1] for address in self._addresses}
+
     def measure_clocks(self) -> dict[str, ClockOffset]:
-        """Return the clock of each worker, by its address; LabError where one is too uncertain."""
-        addresses = sorted({place.worker.address for place in self.places})
-        offsets = clock.measure(self._call_soon, addresses)
-        for address, offset in offsets.items():
+        """Do the same with each measured now."""
+        self._measure(self._addresses)
+        return {address: self.measured[address][1] for address in self._addresses}
+
+    @property
+    def _addresses(self) -> list[str]:
+        return sorted({place.worker.address for place in self.places})
+
+    def _measure(self, addresses: Sequence[str]) -> None:
+        for address, offset in clock.measure(self._call_soon, addresses).items():
             clock.check_error(self.cluster.name_of(address), offset)
-        return offsets
+            self.measured[address] = time.monotonic_ns(), offset
 
     def _call_soon(self, address: str, function: Callable[[], Any]) -> Any:
         """Call a worker that is known to answer at once."""
@@ -182,7 +202,7 @@ class _ClusterTrial:
     def run(self) -> Gathered:
         """Let all parts go at one moment, and return what each observed, in our clock."""
         load, places = self._plan.load, self._machines.places
-        self._clocks = self._machines.measure_clocks()
+        self._clocks = self._machines.know_clocks()
         times = TrialTimes.after(time.monotonic_ns() + _HEAD_START_NS, load.warmup_s, load.duration_s)
         theirs = {place.key: _shifted(times, self._clocks[place.worker.address]) for place in places}
         cluster = self._machines.cluster

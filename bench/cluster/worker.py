@@ -6,11 +6,9 @@ the network to it is gone, the lease ends: the place then ends its role, whateve
 
 import asyncio
 import os
-import pickle
 import socket
 import threading
 import time
-import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,7 +18,9 @@ from typing import Any
 import psutil
 
 from bench.cluster.data_interface import DataInterface
-from bench.cluster.part import Part, PartRequest, PartResult, without_counters
+from bench.cluster.packing import pack
+from bench.cluster.part import Part, PartRequest, without_counters
+from bench.cluster.reported import ReportedResult, without_reported
 from bench.cluster.reporter import PartReport
 from bench.errors import LabError
 from bench.experiment import target_probe
@@ -30,6 +30,7 @@ from bench.machine.affinity import available_cores
 from bench.plan.run_plan import Plan
 from bench.runs.target_record import TargetRecord
 
+_GIVEN_UP = "its worker has given it up"
 LEASE_S = 5.0
 """Without a renewal for so long, a role ends: the run renews once a second."""
 
@@ -125,11 +126,12 @@ class _Place:
         self.meet(list(_places.values()))
         self.part = Part(replace(request, is_shared=request.is_shared or self._has_company), self.report)
 
-    def run(self, times: TrialTimes, timeout_s: float) -> PartResult:
+    def run(self, times: TrialTimes, timeout_s: float) -> ReportedResult:
         """Have the part take part in the trial; what the kernel counted of another run too is left out."""
-        assert self.part is not None, "it is open"
-        result = self.part.run(times, timeout_s)
-        return without_counters(result) if self._has_company else result
+        part = self.part
+        assert part is not None, "it is open"
+        result = part.run(times, timeout_s)
+        return without_reported(without_counters(result) if self._has_company else result, part.reports)
 
     def meet(self, places: "Sequence[_Place]") -> None:
         """Note those of other runs among `places`, here and there."""
@@ -157,16 +159,6 @@ class _Place:
             if self._interface is not None:
                 self._interface.close()
             self.is_over.set()
-
-
-def pack(found: Any) -> bytes:
-    """Return what was measured as it is sent: latencies in particular take half of the room."""
-    return zlib.compress(pickle.dumps(found), 1)
-
-
-def unpack(sent: bytes) -> Any:
-    """Return it as it was before."""
-    return pickle.loads(zlib.decompress(sent))
 
 
 _places: dict[str, _Place] = {}
@@ -197,13 +189,14 @@ async def perform(key: str, method: str, *arguments: Any) -> Any:
 
 
 async def run(key: str, times: TrialTimes, timeout_s: float) -> bytes:
-    """Have the part in the place `key` take part in its trial, and return its packed result."""
+    """Have the part in the place `key` take part in its trial, and return its packed ReportedResult."""
     return pack(await perform(key, "run", times, timeout_s))
 
 
-def renew(keys: Sequence[str]) -> dict[str, str | None]:
-    """Renew the lease of those of `keys` that are held here, and return them, each with what is wrong."""
-    return {key: _places[key].renew() for key in keys if key in _places}
+def renew(keys: Sequence[str]) -> dict[str, str] | None:
+    """Renew the lease of `keys`; return those that are lost, each with the reason; None: all are sound."""
+    faults = {key: _places[key].renew() if key in _places else _GIVEN_UP for key in keys}
+    return {key: fault for key, fault in faults.items() if fault is not None} or None
 
 
 def interrupt(keys: Sequence[str]) -> None:

@@ -98,8 +98,8 @@ def test_workers_take_turns_and_a_certain_one_is_asked_no_more(monkeypatch: pyte
         "near": ClockOffset(200 * MS, MS // 2, MS),
         "far": ClockOffset(-MS, 5 * MS, 10 * MS),
     }
-    assert network.calls[:16] == ["near", "far"] * 8
-    assert network.calls[16:] == ["far"] * 22
+    assert network.calls[:8] == ["near", "far"] * 4
+    assert network.calls[8:] == ["far"] * 26
 
 
 def test_a_slow_beginning_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,12 +107,21 @@ def test_a_slow_beginning_does_not_count(monkeypatch: pytest.MonkeyPatch) -> Non
     assert network.measure("w")["w"] == ClockOffset(5, 2 * MS, 4 * MS)
 
 
-@pytest.mark.parametrize(("way", "error", "calls"), [(9, 4.5, 30), (120, 60, 25), (600, 300, 8)])
+@pytest.mark.parametrize(("way", "error", "calls"), [(9, 4.5, 30), (120, 60, 25), (600, 300, 5)])
 def test_a_long_way_is_measured_for_three_seconds_at_most(
     monkeypatch: pytest.MonkeyPatch, way: int, error: float, calls: int
 ) -> None:
     network = Network(monkeypatch, {"w": 0}, w=[way * MS])
     assert network.measure("w")["w"].error_ns == error * MS
+    assert len(network.calls) == calls
+
+
+@pytest.mark.parametrize(("way", "calls"), [(2, 4), (3, 8), (4, 8), (5, 30)])
+def test_the_more_round_trips_there_were_the_larger_an_error_is_enough(
+    monkeypatch: pytest.MonkeyPatch, way: int, calls: int
+) -> None:
+    network = Network(monkeypatch, {"w": 0}, w=[way * MS])
+    network.measure("w")
     assert len(network.calls) == calls
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import pickle
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,12 @@ class OneWorker:
 
         return Loop
 
-    async def run(self, *_: object, **__: object) -> dict[str, tuple[None, Exception]]:
-        return {ADDRESS: (None, self.failure)}
+    async def run(self, attempt: Any, function: object, *given: Any, **_: object) -> dict[str, Any]:
+        def fail() -> None:
+            raise self.failure
+
+        # What a worker answers has been pickled.
+        return {ADDRESS: pickle.loads(pickle.dumps(await attempt(fail, *given)))}
 
 
 async def called(failure: Exception) -> None:

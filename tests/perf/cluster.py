@@ -2,7 +2,7 @@
 
 hosts    1, 2 and 4 client hosts: the same rate where the proxy is the limit, else the sum
 start    how long a trial takes to start, beside one machine; and 60 roles on 16 workers
-traffic  bytes of the harness beside those that are measured
+traffic  bytes of the harness beside those that are measured: in a second of load, for a trial, and once
 size     connections per backend and reuse beside what `bench size` says, 4 proxies x 2 workers x 4 backends
 
 Tables go to standard output. Each part brings up clusters of its own.
@@ -29,20 +29,11 @@ from bench.analysis.fleet_pools import ProxyFleet, pool_row
 from bench.analysis.proxy_fleet import size
 from bench.runs import timeline
 from tests import bench_process
-from tests.cluster import clusters
+from tests.cluster import clusters, faults
 from tests.cluster.clusters import RunningCluster
+from tests.perf import harness_traffic
+from tests.perf.harness_traffic import Traffic
 from tests.perf.predictions import table
-
-INTERFACE_BYTES = """
-def interface_bytes():
-    import psutil
-    found = psutil.net_io_counters(pernic=True)
-    return {name: each.bytes_sent + each.bytes_recv for name, each in found.items()}
-
-with connect() as client:
-    print(json.dumps(client.run(interface_bytes)))
-"""
-
 
 _SETTLED_S = 3.0
 """After the start of a cluster: each worker has sent a heartbeat."""
@@ -128,34 +119,41 @@ def start(rounds: int) -> None:
 
 
 def traffic(rounds: int) -> None:
-    """Count the bytes on the control interfaces of the workers beside those on the data interfaces."""
-    loads: dict[str, tuple[str, ...]] = {"as fast as it goes": (), "1,000 requests/s": ("--rate", "1000")}
-    shares: dict[str, list[float]] = {name: [] for name in loads}
+    """Count the bytes of the harness, at the workers, beside those that are measured."""
+    loads: dict[str, tuple[str, ...]] = {"1,000 requests/s": ("--rate", "1000"), "as fast as it goes": ()}
+    found: dict[str, list[Traffic]] = {name: [] for name in loads}
     idle: list[float] = []
-    flags = ("--mode", "keepalive", "--clients", "2", "-c", "64", "--trials", "1", "-d", "5")
+    flags = ("--mode", "keepalive", "--clients", "2", "--trials", "2")
     with cluster("--local", "4") as (running, folder):
-        time.sleep(_SETTLED_S)
+        pids = list(faults.worker_pids(running).values())
         for _ in range(rounds):
-            began_s = time.monotonic()
-            found = _bytes_of(running, lambda: time.sleep(_IDLE_S))
-            idle.append(found["control"] / (time.monotonic() - began_s) / 1000)
+            time.sleep(_SETTLED_S)
+            before = harness_traffic.read_bytes(pids)
+            time.sleep(_IDLE_S)
+            after = harness_traffic.read_bytes(pids)
+            idle.append((after.harness - before.harness) / (after.at_s - before.at_s) / 1000)
             for name, load in loads.items():
-                found = _bytes_of(running, partial(run, running, folder, *flags, *load))
-                shares[name].append(100 * found["control"] / found["data"])
-    for name, each in shares.items():
-        print(f"harness traffic, {name}: {interval(each)} % of the data traffic")  # noqa: T201
-    print(f"harness traffic of four idle workers: {interval(idle)} kB/s")  # noqa: T201
+                found[name].append(harness_traffic.count(pids, partial(run, running, folder, *flags, *load)))
+    rows = [
+        [name, *(interval([value(each) for each in found[name]]) for value in _TRAFFIC.values())]
+        for name in loads
+    ]
+    print(table(("4 workers, kB", *_TRAFFIC), rows))  # noqa: T201
+    print(f"harness of four idle workers: {interval(idle)} kB/s")  # noqa: T201
 
 
-def _bytes_of(running: RunningCluster, act: Callable[[], object]) -> dict[str, int]:
-    """Return the bytes on the interfaces of all workers while something happens."""
-    before = running.run(INTERFACE_BYTES)
-    act()
-    after = running.run(INTERFACE_BYTES)
-    return {
-        name: sum(after[worker][name] - before[worker][name] for worker in after)
-        for name in ("control", "data")
-    }
+_TRAFFIC: dict[str, Callable[[Traffic], float]] = {
+    "data/s": lambda each: each.data_per_second / 1000,
+    "harness/s of load": lambda each: each.per_second / 1000,
+    "% of data": lambda each: each.share_of_load,
+    "for a trial besides": lambda each: each.per_trial / 1000,
+    "once for a command": lambda each: each.once / 1000,
+    "% for a trial of 3 s": lambda each: each.share(3.0),
+    "of 10.5 s": lambda each: each.share(10.5),
+    "1 % from data/s on, 3 s": lambda each: each.enough_per_second(3.0) / 1000,
+    "10.5 s": lambda each: each.enough_per_second(10.5) / 1000,
+}
+"""A trial has 3 s of load by default: half a second of warm-up, and the window."""
 
 
 @dataclasses.dataclass(frozen=True)
