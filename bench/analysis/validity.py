@@ -139,6 +139,33 @@ def traffic_warnings(upstream: Upstream, backend_port: int | None = None) -> Ite
         )
 
 
+def running_proxy_warnings(
+    mode: Mode, upstream: Upstream, backend_port: int | None
+) -> Iterator[TrialWarning]:
+    """Yield a voiding warning where a proxy that is not ours does not do what `mode` says of it.
+
+    How many connections it keeps is its own affair: before keep-alive it is enough that most are used again.
+    """
+    opened, total = upstream.connections_opened or 0, upstream.requests_total or 0
+    needed = upstream.connections_needed or 0
+    if opened == 0 or total == 0:
+        yield from traffic_warnings(upstream, backend_port)
+    elif mode is Mode.SHORT and total > opened:
+        yield TrialWarning(
+            "mode-not-short",
+            f"the proxy sent {total:,} requests on {opened:,} connections: it uses them again",
+            "name what it does, --mode keepalive, or let its configuration close them",
+            voids=True,
+        )
+    elif mode is Mode.KEEPALIVE and opened > needed and total < 2 * opened:
+        yield TrialWarning(
+            "mode-not-keepalive",
+            f"the proxy opened {opened:,} connections for {total:,} requests: it uses most of them once",
+            "name what it does, --mode short, or let its configuration keep them",
+            voids=True,
+        )
+
+
 def target_warnings(requests: int, wrong_statuses: Mapping[str, int]) -> Iterator[TrialWarning]:
     """Yield a voiding warning where a server that is not ours has answered nothing that was expected."""
     if requests == 0:
