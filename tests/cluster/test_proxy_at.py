@@ -81,8 +81,8 @@ def test_a_proxy_that_the_clients_do_not_reach_is_named_before_anything_starts(
     assert done.returncode == 3
     assert re.fullmatch(
         r"bench: --proxy-at 10\.89\.1\.4:18080: client-1 on the worker host-\d does not reach it:"
-        r" 10\.89\.1\.4 port 18080 does not answer within 2 s; let connections between them pass, or name another"
-        r" address",
+        r" 10\.89\.1\.4 port 18080 does not answer within 2 s; let connections between them pass,"
+        r" or name another address",
         done.stderr.splitlines()[-1],
     )
     assert list(tmp_path.iterdir()) == []

@@ -82,7 +82,8 @@ def test_a_link_and_a_file_of_that_name_stay(made: ScratchFolder, tmp_path: Path
 def test_one_that_is_removed_before_it_is_locked_is_made_anew(
     made: ScratchFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flock, removed = fcntl.flock, []
+    flock = fcntl.flock
+    removed: list[Path] = []
 
     def flock_late(descriptor: int, operation: int) -> None:
         if not removed:
