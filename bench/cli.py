@@ -12,7 +12,7 @@ import click
 from bench import __version__
 from bench.commands.closed_output import OutputClosed, discard_output, output_may_close
 from bench.commands.lazy_group import HELP, LazyGroup
-from bench.errors import BenchError, ExitCode
+from bench.errors import RESOURCE_REMEDIES, BenchError, ExitCode
 from nginx.errors import NginxConfigError, VersionError
 from nginx.printable import printable_line
 
@@ -53,13 +53,6 @@ Exit codes:
   141  nobody reads its output any more, as behind `| head`
 """
 
-_REMEDIES = {
-    errno.EMFILE: "; raise the limit of open files (ulimit -n)",
-    errno.ENFILE: "; raise the limit of open files (sysctl fs.file-max)",
-    errno.EAGAIN: "; raise the limit of processes and threads (ulimit -u)",
-    errno.ENOSPC: "; make room (df), or set TMPDIR to a folder with room",
-}
-"""What helps where the system refuses something, whatever it was for."""
 _NO_THREAD = "start new thread"
 """In what Python says where the system allows no more threads, which has no errno."""
 
@@ -105,12 +98,12 @@ def _run() -> None:
         raise
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
-        remedy = _REMEDIES.get(error.errno or 0, "")
+        remedy = RESOURCE_REMEDIES.get(error.errno or 0, "")
         _fail(f"bench: {where}{error.strerror or error}{remedy}", ExitCode.ENVIRONMENT)
     except RuntimeError as error:
         if _NO_THREAD not in str(error):
             raise
-        _fail(f"bench: {error}{_REMEDIES[errno.EAGAIN]}", ExitCode.ENVIRONMENT)
+        _fail(f"bench: {error}{RESOURCE_REMEDIES[errno.EAGAIN]}", ExitCode.ENVIRONMENT)
 
 
 def _fail(message: str, code: int) -> None:

@@ -35,6 +35,15 @@ class ExitCode(IntEnum):
     """Nobody reads the output any more; a shell has the same of what SIGPIPE ends (128 + 13)."""
 
 
+RESOURCE_REMEDIES = {
+    errno.EMFILE: "; raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "; raise the limit of open files (sysctl fs.file-max)",
+    errno.EAGAIN: "; raise the limit of processes and threads (ulimit -u)",
+    errno.ENOSPC: "; make room (df), or set TMPDIR to a folder with room",
+}
+"""What helps where the system refuses something, whatever it was for."""
+
+
 class BenchError(Exception):
     """The command cannot go on; `str()` is the one line that it prints."""
 

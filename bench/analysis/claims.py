@@ -28,7 +28,8 @@ UNSTEADY = "never-steady"
 _PORT_CLIFF = "port-cliff"
 """The warning of a trial of a scenario that used half of its ports; one of a run has the moment."""
 _EMPTY = "empty-window"
-_VOID_TIMES = frozenset({SATURATED, DISTURBED, _EMPTY})
+_DRIFT = "clock-drift"
+_VOID_TIMES = frozenset({SATURATED, DISTURBED, _EMPTY, _DRIFT})
 """Warnings that void rates and times, but neither counts nor CPU per request."""
 _INSTEAD = {
     "requests_per_s": "ports.rate_before",
@@ -40,6 +41,7 @@ _CAUSES = {
     SATURATED: "the load generator was the limit",
     DISTURBED: "others used the machine",
     _EMPTY: "no request succeeded in the window",
+    _DRIFT: "the clock of a machine moved",
     "no-traffic": "no request reached the backend",
     "no-success": "no response was the expected one",
     "mode-not-short": "connections were used again",

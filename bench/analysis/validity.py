@@ -136,8 +136,37 @@ def traffic_warnings(upstream: Upstream, backend_port: int | None = None) -> Ite
             f"{units.plural(total, 'request')} reached the backend on {units.plural(opened, 'connection')}",
             "see the errors by kind; nothing else in this trial means anything"
             if backend_port is None
-            else "see the log of the proxy, and whether its configuration names every machine that may hold a"
-            f" backend, at port {backend_port}",
+            else "see the log of the proxy, and whether its configuration names every machine that may"
+            f" hold a backend, at port {backend_port}; where it checks their health, a --warmup longer than"
+            " that takes lets it find them",
+            voids=True,
+        )
+
+
+def running_proxy_warnings(
+    mode: Mode, upstream: Upstream, clients: int, backend_port: int | None
+) -> Iterator[TrialWarning]:
+    """Yield a voiding warning where a proxy that is not ours does not do what `mode` says of it.
+
+    How many connections it keeps is its own affair: with keep-alive it is enough that most are used again,
+    once each of the `clients` may have had one. That the backend ended them excuses none of them: a proxy
+    without keep-alive asks for it.
+    """
+    opened, total = upstream.connections_opened or 0, upstream.requests_total or 0
+    if opened == 0 or total == 0:
+        yield from traffic_warnings(upstream, backend_port)
+    elif mode is Mode.SHORT and total > opened:
+        yield TrialWarning(
+            "mode-not-short",
+            f"the proxy sent {total:,} requests on {opened:,} connections: it uses them again",
+            "name what it does, --mode keepalive, or let its configuration close them",
+            voids=True,
+        )
+    elif mode is Mode.KEEPALIVE and opened > clients and total < 2 * opened:
+        yield TrialWarning(
+            "mode-not-keepalive",
+            f"the proxy opened {opened:,} connections for {total:,} requests: it uses most of them once",
+            "name what it does, --mode short, or let its configuration keep them",
             voids=True,
         )
 

@@ -16,6 +16,8 @@ from bench.runs.record import TrialWarning
 
 LARGEST_ERROR_NS = 5_000_000
 """Moments that are less certain than this are of no use to windows of some seconds on several machines."""
+_LARGEST_SHARE = 0.01
+"""So much of its window may a clock move by: rates are off by as much."""
 _GOOD_ERROR_NS = 1_000_000
 """Enough: no more round trips are made to this worker."""
 _FAIR_ERROR_NS, _FAIR = 2_000_000, 8
@@ -150,8 +152,11 @@ def check_error(worker: str, offset: ClockOffset) -> None:
         )
 
 
-def summarize_drift(worker: str, drift: ClockDrift) -> TrialWarning | None:
-    """Return a warning of the trial where the clock of `worker` drifted beyond the error; else None."""
+def summarize_drift(worker: str, drift: ClockDrift, window_s: float) -> TrialWarning | None:
+    """Return a warning of the trial where the clock of `worker` drifted beyond the error; else None.
+
+    It voids the rates of a window of `window_s` where it is more than a hundredth of that.
+    """
     if abs(drift.difference_ns) <= drift.error_ns:
         return None
     return TrialWarning(
@@ -161,6 +166,7 @@ def summarize_drift(worker: str, drift: ClockDrift) -> TrialWarning | None:
         f" within {_format_ms(max(drift.first.error_ns, drift.last.error_ns))})",
         "its window is off by as much at its end: keep trials short, or let one time server discipline all"
         " clocks (chronyc tracking)",
+        voids=abs(drift.difference_ns) > _LARGEST_SHARE * window_s * 1e9,
     )
 
 

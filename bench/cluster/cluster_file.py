@@ -66,10 +66,15 @@ def read(path: Path) -> ClusterFile:
     try:
         with path.open("rb") as opened:
             text = opened.read(_MOST_BYTES)
+            is_held = bool(text) or not _is_free(opened.fileno())
     except FileNotFoundError as error:
         raise ResultsError(path, None, f"there is no cluster file; {_START}") from error
     except OSError as error:
         raise _unreadable(path, error, "name a file that `bench cluster up` wrote") from error
+    if not is_held:
+        raise ResultsError(
+            path, None, f"is empty, and no `bench cluster up` runs that will fill it; {_START}"
+        )
     if not text:
         raise ResultsError(
             path, None, "its cluster is not ready; wait until `bench cluster up` prints its path"
@@ -87,6 +92,15 @@ def read(path: Path) -> ClusterFile:
     if has_ended:
         raise ResultsError(path, None, f"its cluster has ended; {_START}")
     return file
+
+
+def _is_free(descriptor: int) -> bool:
+    """Return whether no process holds the lock of a cluster file."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _unreadable(path: Path, error: OSError, remedy: str, what: str = "") -> ResultsError:

@@ -74,7 +74,7 @@ def reach(address: str, security: Any, timeout_s: float) -> None:
     Dask's own client would wait for ever where something else listens there.
     """
     try:
-        asyncio.run(asyncio.wait_for(_identify(address, security), timeout_s))
+        asyncio.run(_reach(address, security, timeout_s))
     except TimeoutError as error:
         reason = f"nothing that speaks as Dask within {timeout_s:g} s; {_ITS_PORT}"
         raise _no_answer(address, reason) from error
@@ -86,6 +86,17 @@ def _no_answer(address: str, reason: str) -> LabError:
     return LabError(f"cluster: no scheduler answers at {address}: {reason}")
 
 
+async def _reach(address: str, security: Any, timeout_s: float) -> None:
+    """Do the same; TimeoutError where something listens that does not answer."""
+    try:
+        # Dask would try again and again where nobody listens, and says of TLS that the connection is closed.
+        await asyncio.wait_for(_connect(address, None), timeout_s)
+    except TimeoutError as error:
+        reason = f"no connection within {timeout_s:g} s; let it pass the firewalls between, or {_ITS_PORT}"
+        raise _no_answer(address, reason) from error
+    await asyncio.wait_for(_identify(address, security), timeout_s)
+
+
 async def _identify(address: str, security: Any) -> None:
     import distributed  # noqa: PLC0415 - likewise
 
@@ -95,8 +106,6 @@ async def _identify(address: str, security: Any) -> None:
         raise LabError(
             f"cluster: {address}: its certificates cannot be used: {_first_line(error)}; {_ONE_CA}"
         ) from error
-    # Dask would try again and again where nobody listens, and says of TLS that the connection is closed.
-    await _connect(address, None)
     if is_tls := address.startswith("tls://"):
         await _connect(address, arguments["ssl_context"])
     try:

@@ -21,6 +21,7 @@ from bench.runs.record import Trial, TrialWarning
 
 LOST = "machine-lost"
 """The warning of a trial that lost a machine."""
+_MOST_NAMES = 4
 _NO_COUNTS = PartCounts("-", (1, 0))
 
 
@@ -58,6 +59,16 @@ def known_until_ns(role: str, reports: Sequence[PartReport]) -> int:
 def has_seconds(parts: Iterable[MachinePart]) -> bool:
     """Return whether anything was measured of the load."""
     return any(part.result.seconds for part in parts)
+
+
+def name_others(names: Sequence[str]) -> str:
+    """Return in brackets what was lost with the first machine; the rest is counted where there are many."""
+    if not names:
+        return ""
+    shown = (
+        [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES} others"] if len(names) > _MOST_NAMES else names
+    )
+    return f" (and with it {', '.join(shown)})"
 
 
 def mark(trial: Trial, lost: Mapping[str, str]) -> Trial:

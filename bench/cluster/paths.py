@@ -55,7 +55,8 @@ class PathTarget:
     name: str
     address: str
     port: int
-    token: bytes
+    token: bytes | None
+    """What it answers; None: it is no worker of ours, and a connection to it is all that is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,8 @@ def _try(address: str, peer: PathTarget) -> NetworkPath:
     """Connect, see who answers, and exchange more than a packet holds."""
     try:
         with _connect(address, peer) as connection:
+            if peer.token is None:
+                return NetworkPath(peer.name)
             if _receive(connection, TOKEN_BYTES) != peer.token:
                 return NetworkPath(
                     peer.name, PathFault.OTHER_PEER, f"another program answers at {peer.address}"

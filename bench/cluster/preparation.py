@@ -8,12 +8,12 @@ from typing import Any
 
 from bench.cluster import paths
 from bench.cluster.connection import DaskCluster
-from bench.cluster.paths import NetworkPath, PathTarget
+from bench.cluster.paths import NetworkPath, PathFault, PathTarget
 from bench.cluster.placement import RolePlace
 from bench.errors import BenchError, LabError, PlanError
 from bench.experiment import fd_limits, run_summary
 from bench.experiment import run as single
-from bench.lab import sysctl
+from bench.lab import split_address, sysctl
 from bench.plan.run_plan import Plan
 
 PortRange = tuple[int, int]
@@ -69,21 +69,46 @@ def _unequal_ranges(ranges: Sequence[tuple[RolePlace, PortRange]]) -> Iterator[s
 
 
 def check_paths(cluster: DaskCluster, plan: Plan, places: Sequence[RolePlace]) -> None:
-    """Raise LabError where a role cannot reach one that it sends requests to, naming both."""
+    """Raise LabError where a role cannot reach one that it sends requests to, naming both.
+
+    What a proxy that runs already reaches is seen from the worker on its machine, where there is one.
+    """
     of = {role: [place for place in places if place.role == role] for role in ("client", "proxy", "backend")}
     fronts = [] if plan.subject.target is not None or plan.cluster.proxy_at else of["proxy"] or of["backend"]
-    senders = [] if plan.cluster.proxy_at else of["proxy"]
+    if plan.cluster.proxy_at is not None:
+        _check_running_proxy(cluster, plan.cluster.proxy_at, of["client"])
     ports = {"proxy": plan.cluster.proxy_port or 0, "backend": plan.cluster.backend_port or 0}
-    behind = of["backend"] if senders else []
+    behind = of["backend"] if of["proxy"] else []
     with _listening(cluster, [*fronts, *behind], ports) as targets:
         begun = [
             (place, cluster.begin(place.worker.address, paths.try_peers, place.address, list(reached)))
-            for sending, receiving in ((of["client"], fronts), (senders, behind))
+            for sending, receiving in ((of["client"], fronts), (of["proxy"], behind))
             for place in sending
             if (reached := [targets[each.name] for each in receiving])
         ]
         for place, future in begun:
             _check_faults(place, _result(cluster, place, future), places)
+
+
+def _check_running_proxy(cluster: DaskCluster, address: str, clients: Sequence[RolePlace]) -> None:
+    host, port = split_address(address)
+    peer = PathTarget("the proxy", host, port, None)
+    begun = [
+        (place, cluster.begin(place.worker.address, paths.try_peers, place.address, [peer]))
+        for place in clients
+    ]
+    for place, future in begun:
+        (path,) = _result(cluster, place, future)
+        if path.fault is PathFault.REFUSED:
+            raise LabError(
+                "cluster.proxy_at: nothing listens there, or a firewall resets connections; start the proxy,"
+                " or name its address"
+            )
+        if path.fault is not None:
+            raise LabError(
+                f"cluster.proxy_at: {place.name} on the worker {place.worker.name} does not reach it:"
+                f" {path.reason}; let connections between them pass, or name another address"
+            )
 
 
 def _check_faults(place: RolePlace, found: Iterable[NetworkPath], places: Sequence[RolePlace]) -> None:

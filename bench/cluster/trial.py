@@ -137,6 +137,7 @@ def perform_trial(
     load_s = outcome.trial.warmup_s + outcome.trial.duration_s
     done = replace(
         outcome.trial,
+        valid=outcome.trial.valid and not any(each.voids for each in drifts),
         machines=rows,
         overhead_s=time.monotonic() - began_s - load_s,
         warnings=(*outcome.trial.warnings, *drifts),
@@ -155,8 +156,12 @@ def _sentence(machines: Machines, lost: Mapping[str, str]) -> str:
         return f"cluster: the scheduler {machines.cluster.scheduler} {reason}; start it anew, and run again"
     on = {place.name: place.worker.name for place in machines.places}
     name, reason = next(iter(lost.items()))
-    others = [each for each in lost if each != name]
-    also = f" (and with it {', '.join(others)})" if others else ""
+    if 1 < len(on) == len(lost):
+        return (
+            f"cluster: all {len(on)} roles were lost: of {name} {reason}, and so of the others; see whether"
+            " the machines have cores enough for so many, and run again"
+        )
+    also = lost_part.name_others([each for each in lost if each != name])
     return f"cluster: {name} on the worker {on[name]} was lost{also}: {reason}; see to it, and run again"
 
 
@@ -229,7 +234,7 @@ class _ClusterTrial:
         later = self._machines.measure_clocks()
         drifts = {address: ClockDrift(first, later[address]) for address, first in self._clocks.items()}
         found = [
-            clock.summarize_drift(self._machines.cluster.name_of(address), drift)
+            clock.summarize_drift(self._machines.cluster.name_of(address), drift, self._plan.load.duration_s)
             for address, drift in drifts.items()
         ]
         return [warning for warning in found if warning is not None]

@@ -14,7 +14,7 @@ from bench.experiment.environments import Environment
 from bench.lab import landlock, namespaces, sysctl
 from bench.machine import cgroup
 from bench.machine.affinity import available_cores
-from bench.machine.describe import package_version, read_text
+from bench.machine.describe import SOFT_OPEN_FILES, package_version, read_text
 from bench.scenarios import catalogue
 from bench.scenarios.client import browser
 from bench.subjects import programs
@@ -146,9 +146,9 @@ def _file_limits() -> tuple[int, int]:
         return 512, 512
     import resource  # noqa: PLC0415 - not on every system
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = 1 << 30
-    return (most if soft == resource.RLIM_INFINITY else soft), (
+    return (most if SOFT_OPEN_FILES == resource.RLIM_INFINITY else SOFT_OPEN_FILES), (
         most if hard == resource.RLIM_INFINITY else hard
     )
 

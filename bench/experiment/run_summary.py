@@ -331,7 +331,9 @@ def _upstream_warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWar
         is_small = facts.plan.pool_idle < facts.plan.concurrency
         yield from validity.mode_warnings(facts.mode, upstream, may_expire=may_expire, is_small=is_small)
     elif facts.plan.cluster.proxy_at is not None:
-        yield from validity.traffic_warnings(upstream, facts.plan.cluster.backend_port)
+        yield from validity.running_proxy_warnings(
+            facts.mode, upstream, facts.plan.concurrency, facts.plan.cluster.backend_port
+        )
     yield from validity.witness_warnings(upstream)
     yield from validity.race_warnings(upstream, subject.pool_idle_timeout_s, backend.idle_timeout_s)
     if _closes_first(facts) in tuple(ClosesFirst) and "backend" in facts.time_wait_by_hop:

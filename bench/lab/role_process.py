@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import psutil
 
-from bench.errors import RoleError
+from bench.errors import RESOURCE_REMEDIES, RoleError
 
 Event = dict[str, Any]
 OnEvent = Callable[[Event], bool]
@@ -61,7 +61,8 @@ def spawn(start: ProcessSpec, arguments: Mapping[str, Any]) -> subprocess.Popen[
             **arguments,
         )
     except OSError as error:
-        raise RoleError(start.name, f"cannot start {start.argv[0]}: {error.strerror}") from error
+        remedy = RESOURCE_REMEDIES.get(error.errno or 0, "")
+        raise RoleError(start.name, f"cannot start {start.argv[0]}: {error.strerror}{remedy}") from error
 
 
 class Process:

@@ -5,8 +5,6 @@ Two kinds, one interface. A PID namespace holds whatever a role starts, daemons 
 """
 
 import os
-import secrets
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +16,7 @@ from typing import Any
 
 from bench.errors import LabError
 from bench.lab import syscalls
+from bench.lab.scratch_folder import ScratchFolder, new_path
 
 _INIT = Path(__file__).with_name("init.py")
 
@@ -43,7 +42,7 @@ class Supervisor:
 
     def __init__(self, init: subprocess.Popen[bytes], folder: Path, namespace: int | None) -> None:
         self._init = init
-        self._folder = folder
+        self._folder = ScratchFolder(folder)
         self._namespace = namespace
 
     def join(self) -> None:
@@ -68,11 +67,10 @@ class Supervisor:
     def scratch(self, name: str) -> Path:
         """Return a new, empty folder for the files of a role called `name`; `reap()` removes it."""
         try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
+            return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder.make()))
         except OSError as error:
             raise LabError(
-                f"lab: no folder can be made in {self._folder.parent}: {error.strerror}; {_REMEDY}"
+                f"lab: no folder can be made in {self._folder.path.parent}: {error.strerror}; {_REMEDY}"
             ) from error
 
     def end(self) -> None:
@@ -86,7 +84,7 @@ class Supervisor:
         """Wait until the last role is gone, and remove what the roles had on disk."""
         self._init.wait()
         # The init does it too, in case we are killed at this very moment.
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
 
 def strongest() -> Supervisor:
@@ -99,7 +97,7 @@ def strongest() -> Supervisor:
 def pid_namespace() -> Supervisor:
     """Return a supervisor made of a new PID namespace; OSError where that is not allowed."""
     # unshare(CLONE_NEWPID) marks the thread for good, so that a thread of its own does it.
-    folder = _folder()
+    folder = new_path()
     with ThreadPoolExecutor(1, thread_name_prefix="pid-namespace") as thread:
         init = thread.submit(_start_in_namespace, folder).result()
     try:
@@ -112,14 +110,8 @@ def pid_namespace() -> Supervisor:
 
 def process_group() -> Supervisor:
     """Return a supervisor made of a process group: what systems without namespaces offer."""
-    folder = _folder()
+    folder = new_path()
     return Supervisor(_start(folder, process_group=0), folder, None)
-
-
-def _folder() -> Path:
-    """Return the path for the files of the roles; the first call of `scratch` creates it."""
-    # Not by tempfile.gettempdir(), which tries places out with files of its own: killed just then, one stays.
-    return Path(os.environ.get("TMPDIR") or "/tmp", f"bench-{secrets.token_hex(8)}")
 
 
 def _start_in_namespace(folder: Path) -> subprocess.Popen[bytes]:

@@ -28,11 +28,13 @@ SYSCTLS = (
     "net.netfilter.nf_conntrack_max",
 )
 _PACKAGES = ("uvloop", "httptools", "aiohttp")
+SOFT_OPEN_FILES, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+"""The soft limit that this process was given: a run raises it, which makes no other machine of it."""
 
 
 def describe() -> dict[str, Any]:
     """Return the machine as plain values, in the order in which the header of a run holds them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return {
         "system": platform.system(),
         "kernel": platform.release(),
@@ -41,7 +43,7 @@ def describe() -> dict[str, Any]:
         "cores": len(available_cores()),
         "memory_mib": _memory_mib(),
         "sysctls": {name: _sysctl(name) for name in SYSCTLS},
-        "limits": {"open_files_soft": soft, "open_files_hard": hard},
+        "limits": {"open_files_soft": SOFT_OPEN_FILES, "open_files_hard": hard},
         "versions": _versions(),
         "git": _git(),
         "load_average": [round(load, 2) for load in os.getloadavg()],

@@ -40,7 +40,34 @@ def test_a_proxy_that_is_not_ours_may_know_none_of_the_backends() -> None:
     assert list(validity.traffic_warnings(passed, 9000)) == []
     (warning,) = validity.traffic_warnings(Upstream(requests_total=0, connections_opened=0), 9000)
     assert (warning.code, warning.voids) == ("no-traffic", True)
-    assert warning.advice.endswith("names every machine that may hold a backend, at port 9000")
+    assert warning.advice.endswith(
+        "at port 9000; where it checks their health, a --warmup longer than that takes lets it find them"
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "total", "opened", "codes"),
+    [
+        (SHORT, 1000, 1000, []),
+        (SHORT, 1000, 1100, []),  # it looks after its backends by connections without a request
+        (SHORT, 1001, 1000, ["mode-not-short"]),
+        (SHORT, 100_000, 16, ["mode-not-short"]),
+        (KEEPALIVE, 100_000, 64, []),
+        (KEEPALIVE, 100_000, 20_000, []),  # its pool is smaller than its clients
+        (KEEPALIVE, 1999, 1000, ["mode-not-keepalive"]),
+        (KEEPALIVE, 70, 64, []),  # each client had one connection, and little time
+        (SHORT, 0, 5, ["no-traffic"]),
+        (KEEPALIVE, 0, 0, ["no-traffic"]),
+    ],
+)
+def test_a_proxy_that_is_not_ours_does_what_the_mode_says(
+    mode: Mode, total: int, opened: int, codes: list[str]
+) -> None:
+    # It asks the backend to end each connection, which so counts as one that has to be opened again.
+    upstream = Upstream(requests_total=total, connections_opened=opened, connections_needed=64 + opened)
+    warnings = list(validity.running_proxy_warnings(mode, upstream, 64, 9000))
+    assert [warning.code for warning in warnings] == codes
+    assert all(warning.voids for warning in warnings)
 
 
 def test_a_pool_that_expires_as_asked_may_open_more() -> None:

@@ -151,15 +151,26 @@ def test_a_clock_that_is_too_uncertain_is_refused_with_a_remedy() -> None:
     assert "run `bench` and the scheduler in the same network" in str(refused.value)
 
 
-@pytest.mark.parametrize(("moved", "is_warned"), [(0, False), (2, False), (-2, False), (3, True), (-3, True)])
-def test_a_drift_beyond_both_errors_is_a_warning(moved: int, is_warned: bool) -> None:
+@pytest.mark.parametrize(
+    ("moved", "is_warned", "voids"),
+    [
+        (0, False, False),
+        (2, False, False),
+        (-2, False, False),
+        (3, True, False),
+        (-3, True, False),
+        (11, True, True),  # of a window of a second
+        (-2000, True, True),
+    ],
+)
+def test_a_drift_beyond_both_errors_is_a_warning(moved: int, is_warned: bool, voids: bool) -> None:
     drift = ClockDrift(ClockOffset(200 * MS, MS, 2 * MS), ClockOffset((200 + moved) * MS, MS, 2 * MS))
     assert (drift.difference_ns, drift.error_ns) == (moved * MS, 2 * MS)
-    warning = clock.summarize_drift("client-2", drift)
+    warning = clock.summarize_drift("client-2", drift, 1.0)
     assert (warning is not None) is is_warned
     if warning is not None:
-        assert (warning.code, warning.voids) == ("clock-drift", False)
+        assert (warning.code, warning.voids) == ("clock-drift", voids)
         assert warning.message == (
-            f"client-2: its clock moved against ours by {moved}.00 ms during the trial"
-            f" (offset 200.00 ms before, {200 + moved}.00 ms after, each within 1.00 ms)"
+            f"client-2: its clock moved against ours by {moved:,}.00 ms during the trial"
+            f" (offset 200.00 ms before, {200 + moved:,}.00 ms after, each within 1.00 ms)"
         )

@@ -143,7 +143,10 @@ NONE = "is no cluster file; name one that `bench cluster up` of this version wro
     ("text", "message"),
     [
         (None, "there is no cluster file; start one with `bench cluster up`"),
-        ("", "its cluster is not ready; wait until `bench cluster up` prints its path"),
+        (
+            "",
+            "is empty, and no `bench cluster up` runs that will fill it; start one with `bench cluster up`",
+        ),
         ("no JSON", NONE),
         ("\xff", NONE),
         ("[]", NONE),
@@ -166,6 +169,15 @@ def test_a_file_that_says_nothing_of_a_cluster(text: str | None, message: str, t
     with pytest.raises(BenchError) as raised:
         cluster_file.read(path)
     assert str(raised.value) == f"{path}: {message}"
+
+
+def test_a_cluster_that_is_being_brought_up_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.json"
+    with (
+        cluster_file.claim(path),
+        pytest.raises(BenchError, match="is not ready; wait until `bench cluster up` prints its path"),
+    ):
+        cluster_file.read(path)
 
 
 def test_a_cluster_whose_certificates_are_gone_has_ended(tmp_path: Path) -> None:

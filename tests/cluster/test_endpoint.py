@@ -56,6 +56,17 @@ def test_what_listens_is_silent() -> None:
         assert said(address, timeout_s=SOON_S) == expected
 
 
+def test_a_firewall_drops_what_is_sent_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def wait_for_ever(*anything: object, **more: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio, "open_connection", wait_for_ever)
+    expected = (
+        "no connection within 0.2 s; let it pass the firewalls between, or name the port of a scheduler"
+    )
+    assert said("tcp://127.0.0.1:8786", timeout_s=SOON_S) == expected
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, certificates.CertificateFiles]:
     """Return the certificates of two clusters."""

@@ -125,3 +125,10 @@ def test_a_trial_that_lost_a_machine_is_void_and_says_why() -> None:
     assert not marked.valid
     assert not marked.interrupted
     assert claims.explain([marked]) == "a machine was lost"
+
+
+def test_what_is_lost_with_a_machine_is_named_and_counted_where_it_is_much() -> None:
+    names = [f"client-{number}" for number in range(1, 8)]
+    assert lost_part.name_others([]) == ""
+    assert lost_part.name_others(names[:2]) == " (and with it client-1, client-2)"
+    assert lost_part.name_others(names) == (" (and with it client-1, client-2, client-3, client-4, 3 others)")

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -133,6 +134,13 @@ def test_each_fault_has_its_name(
     assert path.fault is fault
     assert reason in path.reason
     assert path.round_trip_ms is None
+
+
+@pytest.mark.parametrize("serve", [lambda connection: None, greet, reset])
+def test_of_a_program_that_is_not_ours_a_connection_is_enough(serve: Serve) -> None:
+    with answered(serve) as peer:
+        (path,) = paths.probe(HERE, [replace(peer, token=None)])
+    assert (path.fault, path.target) == (None, "peer")
 
 
 def test_a_port_that_nobody_listens_on_is_refused() -> None:

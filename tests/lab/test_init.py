@@ -31,3 +31,27 @@ def test_what_the_roles_had_on_disk_goes_and_what_they_only_pointed_at_stays(tmp
             """Until the child is done."""
     assert not folder.exists()
     assert (outside / "precious").exists()
+
+
+NO_PROCESS_IS_LEFT = """
+import errno, os, runpy, sys
+def refuse():
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+os.fork = refuse
+runpy.run_path(sys.argv.pop(1), run_name="__main__")
+"""
+
+
+def test_where_no_more_processes_are_allowed_it_ends_its_group_all_the_same(tmp_path: Path) -> None:
+    argv = [sys.executable, "-I", "-S", "-c", NO_PROCESS_IS_LEFT, str(INIT), str(tmp_path / "scratch")]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0) as init:
+        role = subprocess.Popen(
+            [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, process_group=init.pid
+        )
+        with role:
+            assert init.stdin is not None
+            init.stdin.close()
+            assert role.wait(TIMEOUT_S) == -9
+        assert init.wait(TIMEOUT_S) == -9
+        assert init.stderr is not None
+        assert init.stderr.read() == b""

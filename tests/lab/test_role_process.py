@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +45,20 @@ def test_events_come_by_name_in_order_and_others_stay(host: Host) -> None:
     assert role.events("second") == []
     assert role.wait_event("ready", TIMEOUT_S) == {"event": "ready"}
     assert role.wait(TIMEOUT_S) == 0
+
+
+@pytest.mark.parametrize(("refusal", "option"), [(errno.EMFILE, "-n"), (errno.EAGAIN, "-u")])
+def test_a_limit_that_forbids_a_process_is_named(
+    host: Host, monkeypatch: pytest.MonkeyPatch, refusal: int, option: str
+) -> None:
+    def refuse(*anything: object, **more: object) -> None:
+        raise OSError(refusal, os.strerror(refusal))
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(
+        RoleError, match=rf"^proxy: cannot start .+; raise the limit of .+ \(ulimit {option}\)$"
+    ):
+        start(host, "")
 
 
 def test_a_command_is_one_line_of_json(host: Host) -> None:

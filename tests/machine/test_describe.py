@@ -6,6 +6,7 @@ import getpass
 import json
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,21 @@ def test_what_a_system_does_not_tell_is_none() -> None:
     assert describe._sysctl("net.ipv4.no_such_thing") is None
     assert describe.package_version("no-such-package-anywhere") is None
     assert describe._output(["no-such-program-anywhere"]) is None
+
+
+RAISES = """
+import resource
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+from bench.doctor import facts
+from bench.experiment import fd_limits
+from bench.machine import describe
+assert fd_limits.raise_to(300) == 300
+print(describe.describe()["limits"]["open_files_soft"], facts._file_limits()[0])
+"""
+
+
+def test_a_limit_that_a_run_raises_makes_no_other_machine_of_it() -> None:
+    argv = [sys.executable, "-c", RAISES]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["256", "256"]
