@@ -14,6 +14,7 @@ from bench.analysis.metrics import Metric
 from bench.runs.record import TrialRecord
 
 _A_COUNT = Metric("hops.back.opened", "")
+_UNCOUNTED = "was not counted"
 CLEAR = 1.25
 """From which ratio on a difference is told from the noise of single short trials."""
 
@@ -51,7 +52,7 @@ class ClaimFigure:
     only: tuple[str, ...] = ()
     """The cases that it is asked of; none: all. Of others it means something else, or nothing."""
     is_needed: bool = True
-    absent: str = "was not counted"
+    absent: str = _UNCOUNTED
     """Why it is missing where the trials count, in half a sentence."""
     is_yes_or_no: bool = False
     """Whether it is 1 or 0 for each trial, and shown as a word."""
@@ -146,4 +147,6 @@ class Evidence:
             return f"{what} counts for nothing, since {claims.explain(trials)}."
         if standing is Standing.MIXED:
             return f"{what} is an average over the moment when half of the ports were used."
-        return f"{what} is missing: {claims.explain(trials) or figure.absent}."
+        causes = [figure.absent] if figure.absent != _UNCOUNTED else []
+        causes += [claims.explain(trials)] if not all(map(claims.counts, trials)) else []
+        return f"{what} is missing: {'; '.join(causes) or _UNCOUNTED}."

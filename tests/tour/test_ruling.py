@@ -90,6 +90,11 @@ def test_without_a_cliff_nothing_is_said_of_it() -> None:
     ruled = rule_on("cliff", values)
     assert ruled.ruling.verdict is UNMEASURED
     assert "half of the ports were never in use" in report.explain(ruled)
+    busy = rule_on("cliff", values, valid=False, warnings=(BUSY,))
+    assert report.explain(busy).endswith(
+        "is missing: half of the ports were never in use (on loopback they are free after a second);"
+        " others used the machine."
+    )
 
 
 def test_what_is_documented_needs_no_run_and_names_its_documents() -> None:
