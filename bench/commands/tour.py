@@ -28,31 +28,38 @@ if TYPE_CHECKING:
     shown_default="all",
     help="Only this step: incident, snippet, or the name of a scenario (repeatable).",
 )
+@option(
+    Heading.OUTPUT,
+    "--guess",
+    is_flag=True,
+    shown_default="off",
+    help="Hide each verdict on the page until a click, so that a class can guess first.",
+)
 @lab_option
 @output_option
-def tour_command(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
+def tour_command(steps: tuple[str, ...], guess: bool, lab_name: str, output: Path) -> None:
     """Put to the test what is said about connections, from short ones to QUIC, as one page.
 
-    Each claim gets a verdict: true, false, it depends, or not measured here. All steps take about five
-    minutes. The page is tour.html in a folder of its own below that of --output, which the last line names;
-    the results of each step lie beside it.
+    Each claim gets a verdict: true, false, it depends, or not measured here. Where it was not measured, the
+    page shows what the reference run gave. All steps take about five minutes. The page is tour.html in a
+    folder of its own below that of --output, which the last line names; the results of each step lie beside it.
     """
     from bench import lab
 
     opened = lab.choose(lab_name)
     from bench.analysis import claims
     from bench.report import tour as report
-    from bench.tour import article, ruling
+    from bench.tour import article, reference, ruling
     from bench.tour import steps as tours
 
     names = [toml.chosen("steps", step, tours.NAMES) for step in steps] or list(tours.NAMES)
     started = datetime.now(UTC)
     root = output / f"{started:%Y%m%dT%H%M%SZ}-tour"
     taken, is_cut = _take(names, opened, root)
-    told = ruling.rule(article.select(names), taken)
+    told = ruling.rule(article.select(names), taken, reference.find(names))
     skipped = [each for each in told if each.step is None]
     printing.echo(f"{report.format_claims(skipped)}\n{report.format_end(told)}", nl=False)
-    page = report.build_page(told, taken, started.isoformat(timespec="seconds"))
+    page = report.build_page(told, taken, started.isoformat(timespec="seconds"), guess=guess)
     _, unsaved = print_run.attempt(_save, page, root)
     if root.is_dir():
         printing.echo(f"results: {root}")

@@ -247,6 +247,20 @@ class BarChart:
         return round(100 * max(0.0, value) / (max(self._values, default=0) or 1), 2)
 
 
+def explain_bars(charts: Sequence[BarChart]) -> str:
+    """Return what bars, their thin lines and their hatching mean, as far as any are there."""
+    bars = [bar for chart in charts for bar in chart.rows if bar.value is not None]
+    counted = [bar for bar in bars if not bar.is_void]
+    parts = []
+    if counted:
+        spread = any(bar.low != bar.high for bar in counted)
+        thin = "; the thin line goes from the least to the greatest of them" if spread else ""
+        parts.append(f"Medians over the trials that count{thin}.")
+    if len(counted) < len(bars):
+        parts.append("Hatched and void: no trial counts for it, and nothing may be concluded from it.")
+    return " ".join(parts)
+
+
 @dataclass(frozen=True, slots=True)
 class HeatCell:
     """One cell of a heat map."""

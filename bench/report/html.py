@@ -88,6 +88,8 @@ class Badge:
     text: str
     sign: str
     tone: Tone
+    is_borrowed: bool = False
+    """Whether it stands for something that was not found here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class JudgedClaim:
 
     kind: ClassVar = "claim"
     text: str
+    """Empty, where it was said above."""
     tone: Tone
     why: str
     documents: Sequence[tuple[str, str]] = ()
@@ -114,6 +117,10 @@ class Section:
     folded: bool = False
     badge: Badge | None = None
     """What stands beside the heading, here and in the contents."""
+    second_badge: Badge | None = None
+    """What stands behind the first one."""
+    is_guessed: bool = False
+    """Whether all but the heading and the claim can be hidden until a click."""
     is_listed: bool = True
     """Whether it is in the contents."""
 
@@ -131,6 +138,8 @@ class Page:
     """When the measuring began; the foot of the page states it."""
     certainty: str = ""
     """How sure the title is, in a sentence."""
+    guess: Literal["", "offered", "yes"] = ""
+    """Whether a box at the top hides what is to be guessed, and whether it is ticked at first."""
     place: str = "one machine"
     """What it was measured on; the foot of the page states it too."""
 

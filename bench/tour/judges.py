@@ -4,8 +4,11 @@ What is needed for a verdict has been looked for before (Evidence.find_lack); wh
 here. A reason names the figures that it stands on, and says nothing that they do not show.
 """
 
-from bench import units
+from collections.abc import Sequence
+
 from bench.tour.evidence import CLEAR, ClaimVerdict, Evidence, Ruling
+from nginx import versions
+from nginx.versions import POOL_BY_DEFAULT
 
 REUSED = 0.05
 """Connections per request below which connections are reused."""
@@ -63,12 +66,19 @@ def judge_keepalive(evidence: Evidence) -> Ruling:
     if opened > REUSED * served:
         seen = "The proxy opened {keepalive[opened]} connections for {keepalive[requests]} requests"
         return Ruling(_FALSE, f"{seen}: keep-alive was asked for, and nothing was reused.")
+    is_cheaper = evidence.is_more("cpu", "short", "keepalive")
+    lack = evidence.find_lack("rate")
+    if lack is not None:
+        seen = (
+            "A request took {keepalive[cpu]} µs of the proxy's CPU instead of {short[cpu]}, on"
+            " {keepalive[opened]} connections instead of {short[opened]}."
+        )
+        return _rule_on_part(is_cheaper, seen, lack, "the connections and the CPU")
     seen = (
         "While half of the ports were free, {keepalive[rate]} requests/s were served on {keepalive[opened]}"
         " connections instead of {short[rate]}, each for {keepalive[cpu]} µs of the proxy's CPU instead of"
         " {short[cpu]}."
     )
-    is_cheaper = evidence.is_more("cpu", "short", "keepalive")
     is_faster = evidence.is_more("rate", "keepalive", "short")
     if is_cheaper and is_faster:
         return Ruling(_TRUE, seen)
@@ -83,10 +93,23 @@ def judge_snippet(evidence: Evidence) -> Ruling:
     reusing = [case for case in told if evidence.get(case, "per_connection") * REUSED >= 1]
     seen = "; ".join(f"{case.removesuffix(' snippet')} {{{case}[per_connection]}}" for case in told)
     counted = f"Requests on each connection to the server: {seen}."
-    pool = "Before 1.29.7 the `upstream` needs `keepalive N` as well; since then it has a pool by default."
+    pool = (
+        f"Before {POOL_BY_DEFAULT} the `upstream` needs `keepalive N` as well; since then it has a pool by"
+        " default."
+    )
+    is_new = [_has_pool_by_default(case) for case in told]
+    if reusing == told and all(is_new):
+        return Ruling(_DEPENDS, f"{counted} True of each nginx that ran, all of them new. {pool}")
+    if not reusing and not any(is_new):
+        return Ruling(_DEPENDS, f"{counted} False of each nginx that ran, all of them old. {pool}")
     if reusing == told:
         return Ruling(_TRUE, f"{counted} {pool}")
     return Ruling(_DEPENDS if reusing else _FALSE, f"{counted} {pool}")
+
+
+def _has_pool_by_default(case: str) -> bool:
+    """Return whether the nginx of a case has a pool without `keepalive N` (rule NK001)."""
+    return versions.parse(case.split()[1]) >= POOL_BY_DEFAULT
 
 
 def _rule_on_both(first: bool, second: bool, seen: str, why: str = "", *, otherwise: str) -> Ruling:
@@ -96,12 +119,26 @@ def _rule_on_both(first: bool, second: bool, seen: str, why: str = "", *, otherw
     return Ruling(_DEPENDS if first or second else _FALSE, f"{seen}{otherwise}")
 
 
+def _rule_on_part(holds: bool, seen: str, lack: str, part: str) -> Ruling:
+    """Return the ruling on that part of a claim which can be decided, where another cannot."""
+    return Ruling(
+        _TRUE if holds else _FALSE, f"{seen} {lack} The verdict is on {part} alone.", is_partial=True
+    )
+
+
 # -- polled and pushed
 
 
 def judge_polling(evidence: Evidence) -> Ruling:
     """Look at the requests and the delay of polling, beside a push."""
     wastes = evidence.get("short-poll-new", "requests") >= CLEAR
+    lack = evidence.find_lack("delay")
+    if lack is not None:
+        counted = (
+            "Polling sent {short-poll-new[requests]} requests for each message, a WebSocket"
+            " {websocket[requests]}."
+        )
+        return _rule_on_part(wastes, counted, lack, "the requests")
     is_late = evidence.is_more("delay", "short-poll-new", "websocket")
     seen = (
         "Polling sent {short-poll-new[requests]} requests for each message, and had it after"
@@ -115,6 +152,12 @@ def judge_polling(evidence: Evidence) -> Ruling:
 def judge_long_poll(evidence: Evidence) -> Ruling:
     """Look at the requests of long polling and its delay, beside polling."""
     saves = evidence.is_more("requests", "short-poll-new", "long-poll")
+    lack = evidence.find_lack("delay")
+    if lack is not None:
+        counted = (
+            "It sent {long-poll[requests]} requests for each message instead of {short-poll-new[requests]}."
+        )
+        return _rule_on_part(saves, counted, lack, "the requests")
     is_sooner = evidence.is_more("delay", "short-poll-new", "long-poll")
     seen = (
         "It sent {long-poll[requests]} requests for each message instead of {short-poll-new[requests]}, and"
@@ -165,42 +208,66 @@ def judge_chat(evidence: Evidence) -> Ruling:
 
 
 def judge_multiplexing(evidence: Evidence) -> Ruling:
-    """Look at the connections and the bytes of requests by HTTP/2, beside kept HTTP/1.1 connections."""
-    fewer = evidence.is_more("connections", "keep-alive", "h2")
-    smaller = evidence.is_more("sent", "keep-alive", "h2")
-    seen = (
-        "Connections: {h2[connections]} by HTTP/2, {keep-alive[connections]} by HTTP/1.1; bytes for each"
-        " request: {h2[sent]} and {keep-alive[sent]}."
+    """Look at the connections and the bytes of requests by HTTP/2, without a proxy and behind nginx."""
+    parts = (
+        evidence.is_more("connections", "keep-alive", "h2"),
+        evidence.is_more("connections", "keep-alive, nginx", "h2, nginx"),
+        evidence.is_more("sent", "keep-alive", "h2"),
     )
-    why = " The fields of these requests repeat, which is what it compresses."
-    return _rule_on_both(fewer, smaller, seen, why, otherwise=" It did not save both.")
+    seen = (
+        "Connections at the server without a proxy: {h2[connections]} by HTTP/2, {keep-alive[connections]} by"
+        " HTTP/1.1. Behind nginx that was told to speak HTTP/2 to it: {h2, nginx[connections]}, and"
+        " {keep-alive, nginx[connections]} by HTTP/1.1. Bytes that a client sent for each request: {h2[sent]}"
+        " and {keep-alive[sent]}."
+    )
+    alone, behind, _ = parts
+    if alone and not behind:
+        seen += " nginx does not multiplex requests to its servers: behind it HTTP/2 saves no connection."
+    if all(parts):
+        return Ruling(_TRUE, seen)
+    return Ruling(_DEPENDS if any(parts) else _FALSE, seen)
 
 
 def judge_http2_speed(evidence: Evidence) -> Ruling:
-    """Look at the times of HTTP/2 beside as many HTTP/1.1 connections, and at who waits on a single one."""
+    """Look at the times of HTTP/2 beside as many HTTP/1.1 connections, and at who waits on a single one.
+
+    Without a proxy where that counts, else behind nginx.
+    """
+    for behind, where in (("", "Without a proxy"), (", nginx", "Behind nginx")):
+        if evidence.select(_name_http_cases(behind)).find_lack("latency", "waiting") is None:
+            return _compare_http2_times(evidence, behind, where)
+    lack = evidence.select(_name_http_cases("")).find_lack("latency", "waiting")
+    assert lack is not None, "the first of the two has been looked at"
+    return Ruling(ClaimVerdict.UNMEASURED, lack)
+
+
+def _name_http_cases(behind: str) -> list[str]:
+    return [f"{variant}{behind}" for variant in ("keep-alive", "one", "h2")]
+
+
+def _compare_http2_times(evidence: Evidence, behind: str, where: str) -> Ruling:
+    kept, one, h2 = _name_http_cases(behind)
     seen = (
-        "With many requests at a time a response was there after {h2[latency]} ms by HTTP/2, and"
-        " {keep-alive[latency]} by HTTP/1.1 on many connections."
+        f"{where}, with many requests at a time, a response was there after {{{h2}[latency]}} ms by HTTP/2,"
+        f" and {{{kept}[latency]}} by HTTP/1.1 on many connections; the libraries are a part of both times."
     )
-    if evidence.is_more("latency", "keep-alive", "h2"):
+    if evidence.is_more("latency", kept, h2):
         return Ruling(_TRUE, seen)
-    beside = (
-        "Beside a slow response 99 % took at most {h2[waiting]} ms by HTTP/2, and {one[waiting]} by HTTP/1.1"
-        " on a single connection."
+    seen += (
+        f" Beside a slow response 99 % took at most {{{h2}[waiting]}} ms by HTTP/2, and {{{one}[waiting]}} by"
+        " HTTP/1.1 on a single connection."
     )
-    if evidence.is_more("waiting", "one", "h2"):
-        return Ruling(_DEPENDS, f"{seen} {beside}")
-    return Ruling(_FALSE, f"{seen} {beside}")
+    return Ruling(_DEPENDS if evidence.is_more("waiting", one, h2) else _FALSE, seen)
 
 
 def judge_rpc(evidence: Evidence) -> Ruling:
     """Look at the CPU of a call on one multiplexed connection, beside a new one for each and a pool."""
     is_cheaper = evidence.is_more("cpu", "short", "multiplexed")
     is_dearer = evidence.is_more("cpu", "multiplexed", "pool")
-    connections = units.plural_of("connection", evidence.get("multiplexed", "opened"))
     seen = (
-        f"A call took {{multiplexed[cpu]}} µs of the provider's CPU on {{multiplexed[opened]}} {connections},"
-        " {pool[cpu]} in a pool of {pool[opened]}, {short[cpu]} on a connection of its own"
+        "A call took {multiplexed[cpu]} µs of the provider's CPU where all share one connection (opened:"
+        " {multiplexed[opened]}), {pool[cpu]} in a pool (opened: {pool[opened]}), {short[cpu]} on a"
+        " connection of its own"
     )
     is_late = evidence.is_more("small", "multiplexed-slow", "pool-slow")
     if is_late:
@@ -210,6 +277,11 @@ def judge_rpc(evidence: Evidence) -> Ruling:
         )
     if not is_cheaper:
         return Ruling(_FALSE, f"{seen}: it saved nothing.")
+    lack = evidence.find_lack("small")
+    if lack is not None:
+        is_partial = not is_dearer  # else it is decided: slow calls could only speak against it, too
+        verdict = _DEPENDS if is_dearer else _TRUE
+        return Ruling(verdict, f"{seen}. {lack} The verdict is on the CPU alone.", is_partial)
     return Ruling(_DEPENDS if is_dearer or is_late else _TRUE, f"{seen}.")
 
 
@@ -217,14 +289,27 @@ def judge_rpc(evidence: Evidence) -> Ruling:
 
 
 def judge_tls(evidence: Evidence) -> Ruling:
-    """Look at the proxy's CPU for a request on new, resumed and kept connections."""
-    resuming = evidence.is_more("proxy", "tls13-new", "tls13-resumed")
-    keeping = evidence.is_more("proxy", "tls13-resumed", "tls13-kept")
-    seen = (
-        "With TLS 1.3 a request took {tls13-new[proxy]} µs of nginx's CPU on a new connection,"
-        " {tls13-resumed[proxy]} on a resumed one, {tls13-kept[proxy]} on a kept one."
+    """Look at the CPU of both sides for a request on new, resumed and kept connections."""
+    sides = {"proxy": "nginx", "server": "the server"}
+    seen = "; ".join(
+        f"{{tls13-new[{side}]}} µs of the CPU of {name} on a new connection, {{tls13-resumed[{side}]}} on a"
+        f" resumed one, {{tls13-kept[{side}]}} on a kept one"
+        for side, name in sides.items()
     )
-    return _rule_on_both(resuming, keeping, seen, otherwise=" Not each of the two saved.")
+    steps = {"Resuming": ("tls13-new", "tls13-resumed"), "Keeping": ("tls13-resumed", "tls13-kept")}
+    saved = {
+        step: [name for side, name in sides.items() if evidence.is_more(side, more, less)]
+        for step, (more, less) in steps.items()
+    }
+    found = " ".join(f"{step} clearly saved CPU of {_join(names)}." for step, names in saved.items())
+    seen = f"With TLS 1.3 a request took {seen}. {found}"
+    if all(len(names) == len(sides) for names in saved.values()):
+        return Ruling(_TRUE, seen)
+    return Ruling(_DEPENDS if any(saved.values()) else _FALSE, seen)
+
+
+def _join(names: Sequence[str]) -> str:
+    return " and ".join(names) or "neither side"
 
 
 def judge_migration(evidence: Evidence) -> Ruling:

@@ -55,6 +55,16 @@ class Step:
         return self.run is not None and self.run.interrupted
 
 
+def find_subject(name: str) -> str | None:
+    """Return on which subject the step `name` measures first; None where its subjects are its cases."""
+    if name == SNIPPET:
+        return None
+    if name == INCIDENT:
+        return _INCIDENT.subject.name
+    scenario = catalogue.load(name)
+    return scenario.plan(dict(scenario.brief)).subjects[0]
+
+
 def take(names: Sequence[str], lab_name: str, root: Path, progress: Progress) -> Iterator[Step]:
     """Yield the steps called `names` as they end, each recorded under `root`; an interrupted one is the last.
 

@@ -2,7 +2,7 @@
 
     <!-- figure reference:keepalive:ports.rate_before as 0 -->7,501<!-- /figure -->
     <!-- output bench show results/reference -->
-    <!-- run reference-push -->, <!-- variants push -->, <!-- settings push -->
+    <!-- run reference-push -->, <!-- variants push -->, <!-- claims push -->, <!-- settings push -->
 
 `make figures` writes anew what stands inside the marks, and tests/docs/test_figures.py fails where it is not
 what the reference runs say. `docs/development/write-a-page.md` describes the marks.
@@ -38,7 +38,7 @@ _OUTPUT = re.compile(
 _TERM = re.compile(r"(?P<run>[\w./-]+):(?P<case>[^:]*):(?P<key>[^:]+?)(?::(?P<of>min|max|sum|count))?")
 _FORMAT = re.compile(r"(?P<decimals>\d)(?P<percent>%?)|(?P<digits>\d) digits")
 _PART = re.compile(
-    r"(<!-- (variants|settings|run) (\S+) -->\n)(.*?)(<!-- /\2 -->)", flags=re.DOTALL | re.MULTILINE
+    r"(<!-- (variants|claims|settings|run) (\S+) -->\n)(.*?)(<!-- /\2 -->)", flags=re.DOTALL | re.MULTILINE
 )
 COLUMNS = 90
 """The width of printed output: a block of so many characters fits a page."""
@@ -75,7 +75,9 @@ def remove(text: str) -> str:
 
 
 def format_part(kind: str, name: str) -> str:
-    """Return the variants or the settings of the scenario `name`, or the table of the run `name`."""
+    """Return the variants, the claims or the settings of a scenario, or the table of the run `name`."""
+    if kind == "claims":
+        return scenarios.format_claims(name, read_run(RESULTS / f"reference-{name}"))
     if kind == "run":
         return scenarios.format_run(read_run(RESULTS / name))
     return scenarios.format_variants(name) if kind == "variants" else scenarios.format_settings(name)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 
 import pytest
 
 from bench.scenarios import catalogue
+from bench.tour import article
 from docs.site import figures, numbers
 from docs.site.figures import FigureError
 from docs.site.pages import ROOT
@@ -87,7 +89,7 @@ def test_a_value_has_the_form_that_is_asked_for(value: float, form: str, text: s
 @pytest.mark.parametrize("name", catalogue.NAMES)
 def test_a_scenario_has_its_variants_settings_and_a_reference_run(name: str) -> None:
     page = FILES["docs/reference/scenarios.md"]
-    for mark in (f"variants {name}", f"settings {name}", f"run reference-{name}"):
+    for mark in (f"variants {name}", f"claims {name}", f"settings {name}", f"run reference-{name}"):
         assert f"<!-- {mark} -->" in page
     variants, settings = figures.format_part("variants", name), figures.format_part("settings", name)
     scenario = catalogue.load(name)
@@ -98,6 +100,24 @@ def test_a_scenario_has_its_variants_settings_and_a_reference_run(name: str) -> 
     run = figures.format_part("run", f"reference-{name}")
     assert f"`results/reference-{name}/`: 20" in run
     assert " cores, Linux " in run
+
+
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_what_is_said_of_a_scenario_stands_beside_what_was_measured_and_nowhere_alone(name: str) -> None:
+    claim = catalogue.load(name).claim
+    shown = figures.format_part("claims", name)
+    assert shown.startswith(f"What is said: “{claim}” What the reference run shows:\n")
+    verdicts = re.findall(r"^- “.+”: \*\*(true|false|it depends)\*\*\. ", shown, flags=re.MULTILINE)
+    judged = [each for each in article.select([name]) if each.judge is not None]
+    assert len(verdicts) == len(judged) > 0
+    assert claim not in figures.format_part("variants", name)
+
+
+def test_http2_and_tls_are_not_said_to_be_what_their_tables_do_not_show() -> None:
+    shown = figures.format_part("claims", "http2") + figures.format_part("claims", "tls")
+    assert "“HTTP/2 is faster than HTTP/1.1”: **true**" not in shown
+    assert "nginx does not multiplex requests to its servers" in shown
+    assert "of the CPU of the server on a new connection" in shown
 
 
 def test_marks_are_rewritten_in_place() -> None:

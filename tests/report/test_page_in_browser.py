@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.report import html
+from bench.report import html, tour
 from bench.report.run.page import build_page
 from bench.report.scenario import page as scenario_page
 from bench.report.sweep import page as sweep_page
 from bench.runs import read
 from bench.runs.record import ScenarioTrial
 from bench.scenarios import catalogue
+from bench.tour import reference
+from bench.tour.article import CLAIMS
+from bench.tour.ruling import rule
+from bench.tour.steps import NAMES
 from tests import made_up_sweep, needs, synthetic_cluster
 from tests.made_up_sweep import CONNECTIONS, POOL_IDLE, POOLS
 from tests.synthetic import KEEPALIVE, SHORT, write
@@ -95,11 +99,17 @@ def _of_scenario() -> html.Page:
     return scenario_page.build_page(catalogue.load(run.scenario), run)
 
 
+def _of_tour(*, guess: bool = False) -> html.Page:
+    """Return the page of a tour that was ended before its first step: every verdict is borrowed."""
+    return tour.build_page(rule(CLAIMS, [], reference.find(NAMES)), [], "2026-03-14", guess=guess)
+
+
 PAGES: dict[str, Callable[[Path], html.Page]] = {
     "run": lambda _: _of_run("reference"),
     "incident": lambda _: _of_run("reference-incident-linger"),
     "cluster": _of_cluster,
     "scenario": lambda _: _of_scenario(),
+    "tour": lambda _: _of_tour(),
     "sweep": lambda _: sweep_page.build_page(made_up_sweep.run({POOL_IDLE: POOLS, CONNECTIONS: [16, 64]})),
 }
 TRACKS = """() => [...document.querySelectorAll('.bars')].map((figure) =>
@@ -155,4 +165,49 @@ def test_it_is_printed_in_light_colours_and_gets_its_own_back(browser: Browser, 
     assert page.evaluate(ground) == "rgb(23, 23, 22)"
     assert page.pdf().startswith(b"%PDF")
     assert seen == []
+    page.context.close()
+
+
+def _count_shown(page: Page, selector: str) -> int:
+    return page.locator(selector).filter(visible=True).count()
+
+
+@pytest.mark.parametrize("medium", ["screen", "print"])
+def test_verdicts_are_hidden_until_a_click_and_the_claims_are_not(
+    browser: Browser, tmp_path: Path, medium: str
+) -> None:
+    html.save(_of_tour(guess=True), tmp_path / "page.html")
+    page, seen = visit(browser, tmp_path / "page.html", 1280, "light")
+    opened = (".badge", ".claim > :not(.said)", ".guessed table", ".guessed figure")
+
+    def look() -> list[int]:
+        page.emulate_media(media="print" if medium == "print" else "screen")
+        shown = [_count_shown(page, selector) for selector in opened]
+        assert _count_shown(page, ".claim .said") == _count_shown(page, ".guessed h2") == len(CLAIMS)
+        assert _count_shown(page, "nav a") >= len(CLAIMS)
+        if medium == "print":
+            assert _count_shown(page, "input, .pointing, .reveal, .ask") == 0
+        page.emulate_media(media="screen")
+        return shown
+
+    assert look() == [0, 0, 0, 0]
+    page.locator("#s2 .reveal").click()
+    assert min(look()) > 0
+    assert _count_shown(page, "#s1 table") == 0
+    page.locator("label[for=guess]").click()
+    assert look()[0] > 2 * len(CLAIMS)
+    assert seen == []
+    page.context.close()
+
+
+def test_without_guessing_the_page_shows_all_and_no_box_in_its_sections(
+    browser: Browser, tmp_path: Path
+) -> None:
+    html.save(_of_tour(), tmp_path / "page.html")
+    page, _ = visit(browser, tmp_path / "page.html", 1280, "light")
+    assert _count_shown(page, ".reveal") == 0
+    assert _count_shown(page, ".guessed .badge") >= len(CLAIMS)
+    page.locator("label[for=guess]").click()
+    assert _count_shown(page, ".badge") == 0
+    assert _count_shown(page, ".reveal") == len(CLAIMS)
     page.context.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from bench.runs.record import RunRecord, ScenarioTrial, SubjectRecord, Trial, Tr
 from bench.scenarios import catalogue
 from bench.tour.article import CLAIMS
 from bench.tour.ruling import ArticleClaim, RuledClaim, rule
-from bench.tour.steps import SNIPPET, Step
+from bench.tour.steps import SNIPPET, Step, find_subject
 
 Values = Mapping[str, Mapping[str, float | None]]
 BY_NAME = {claim.name: claim for claim in CLAIMS}
@@ -31,7 +32,10 @@ def make_trial(
     elif claim.step == "incident":
         base = Trial(mode=case, closes_first=None, subject=SubjectRecord("asyncio", "1"), **known)
     else:
-        base = ScenarioTrial(variant=case, subject=SubjectRecord("direct", "-"), **known)
+        variant, _, subject = case.partition(", ")
+        subject = subject or find_subject(claim.step) or ""
+        version = "-" if subject == "direct" else "1"
+        base = ScenarioTrial(variant=variant, subject=SubjectRecord(subject, version), **known)
     plain: dict[str, Any] = msgspec.to_builtins(base)
     for name, value in values.items():
         *path, last = claim.figures[name].key.split(".")
@@ -52,6 +56,18 @@ def take_step(claim: ArticleClaim, *rounds: Values, **changes: Any) -> Step:
     plan = {"scenario": claim.step} if is_scenario else {}
     run: RunRecord[Any] = RunRecord(plan, {}, "2026-03-14", tuple(trials))
     return Step(claim.step, catalogue.load(claim.step) if is_scenario else None, run)
+
+
+def rule_by_reference(name: str, reference: Values, *rounds: Values, **changes: Any) -> RuledClaim:
+    """Return what becomes of a claim where a reference run gave `reference`, and this machine `rounds`."""
+    claim = BY_NAME[name]
+    there = take_step(claim, reference).run
+    assert there is not None
+    machine = {"cpu_model": "EPYC", "git": {"commit": "0123456789abcdef"}}
+    (ruled,) = rule(
+        [claim], [take_step(claim, *rounds, **changes)], {claim.step: replace(there, machine=machine)}
+    )
+    return ruled
 
 
 def rule_on(name: str, *rounds: Values, **changes: Any) -> RuledClaim:

@@ -8,8 +8,22 @@ import pytest
 
 from bench.report import tour as report
 from bench.tour.evidence import ClaimVerdict
+from bench.tour.ruling import RuledClaim
 from tests.tour.made_up_claims import BUSY, BY_NAME, Values, rule_on
-from tests.tour.rulings import DEPENDS, FALSE, RULINGS, TRUE, over_socket, reused
+from tests.tour.rulings import (
+    BORNE_OUT,
+    DEPENDS,
+    FALSE,
+    RULINGS,
+    TRUE,
+    called,
+    delivered,
+    handshakes,
+    multiplexed,
+    over_socket,
+    reused,
+    timed,
+)
 
 NO_FIGURES = re.compile(r"HTTP/[\d.]+|TLS 1\.3|1\.29\.7|p99|99 %|60 s")
 """What stands in a reason and was not measured."""
@@ -49,7 +63,81 @@ def test_of_several_trials_all_have_to_differ() -> None:
     assert rule_on("websocket", first, second).ruling.verdict is DEPENDS
 
 
-def test_a_busy_machine_voids_what_rests_on_a_rate_and_nothing_that_rests_on_counts() -> None:
-    busy = {"valid": False, "warnings": (BUSY,)}
-    assert rule_on("keepalive", reused(20, 32_000), **busy).ruling.verdict is ClaimVerdict.UNMEASURED
-    assert rule_on("websocket", over_socket(0.0, 301), **busy).ruling.verdict is TRUE
+def rule_busy(name: str, values: Values) -> RuledClaim:
+    return rule_on(name, values, valid=False, warnings=(BUSY,))
+
+
+@pytest.mark.parametrize("name", ["cliff", "streaming", "http2-speed", "broker"])
+def test_a_busy_machine_voids_what_rests_on_times(name: str) -> None:
+    ruled = rule_busy(name, BORNE_OUT[name])
+    assert ruled.ruling.verdict is ClaimVerdict.UNMEASURED
+    assert "counts for nothing, since others used the machine" in report.explain(ruled)
+
+
+@pytest.mark.parametrize("name", ["time-wait", "websocket", "chat", "http2", "tls", "migration", "registry"])
+def test_counts_and_cpu_that_stand_decide_and_say_so(name: str) -> None:
+    ruled = rule_busy(name, BORNE_OUT[name])
+    assert (ruled.ruling.verdict, ruled.ruling.is_partial) == (TRUE, False)
+    assert report.explain(ruled).endswith(
+        "Rates and times are void, since others used the machine; counts and CPU stand, and bear the verdict."
+    )
+    assert "void" not in report.explain(rule_on(name, BORNE_OUT[name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "verdict"),
+    [
+        ("keepalive", reused(20, 32_000), TRUE),
+        ("keepalive", reused(80, 32_000), FALSE),
+        ("polling", delivered((2.0, 207), (1.2, 8), (0.0, 3)), TRUE),
+        ("polling", delivered((1.0, 207), (1.2, 8), (0.0, 3)), FALSE),
+        ("long-poll", delivered((2.0, 207), (1.2, 8), (0.0, 3)), TRUE),
+        ("long-poll", delivered((1.2, 207), (1.2, 8), (0.0, 3)), FALSE),
+        ("rpc", called(8), TRUE),
+    ],
+)
+def test_of_two_parts_the_one_that_stands_decides_and_the_other_is_named(
+    name: str, values: Values, verdict: ClaimVerdict
+) -> None:
+    ruled = rule_busy(name, values)
+    assert (ruled.ruling.verdict, ruled.ruling.is_partial) == (verdict, True)
+    text = report.explain(ruled)
+    assert "counts for nothing, since others used the machine. The verdict is on the " in text
+    assert "void" not in text
+    assert "207" not in text
+    assert not rule_on(name, values).ruling.is_partial
+
+
+def test_what_slow_calls_do_cannot_help_a_connection_that_is_dearer() -> None:
+    ruled = rule_busy("rpc", called(20))
+    assert (ruled.ruling.verdict, ruled.ruling.is_partial) == (DEPENDS, False)
+
+
+def test_http2_is_compared_on_connections_without_a_proxy_and_behind_nginx() -> None:
+    text = report.explain(rule_on("http2", multiplexed(1, 393, behind=101)))
+    assert "without a proxy: 1 by HTTP/2, 101 by HTTP/1.1. Behind nginx" in text
+    assert text.endswith(
+        " nginx does not multiplex requests to its servers: behind it HTTP/2 saves no connection."
+    )
+    assert "multiplex" not in report.explain(rule_on("http2", multiplexed(1, 393)))
+
+
+def test_times_of_http2_are_those_without_a_proxy_unless_they_are_void() -> None:
+    both = {**timed((20, 26)), **timed((30, 36), behind=", nginx")}
+    assert report.explain(rule_on("http2-speed", both)).startswith("Without a proxy, ")
+    alone = {case: {} if case == "h2" else values for case, values in both.items()}
+    assert report.explain(rule_on("http2-speed", alone)).startswith("Behind nginx, ")
+
+
+def test_tls_names_the_side_that_saves() -> None:
+    text = report.explain(rule_on("tls", handshakes(631, 455, 23, server=620)))
+    assert "Resuming clearly saved CPU of nginx. Keeping clearly saved CPU of nginx and the server." in text
+    same = report.explain(rule_on("tls", handshakes(611, 611, 611)))
+    assert "Resuming clearly saved CPU of neither side." in same
+
+
+def test_the_snippet_is_neither_true_nor_false_where_one_side_of_the_change_ran() -> None:
+    old = report.explain(rule_on("snippet", {"nginx 1.22.1 snippet": {"per_connection": 1.0}}))
+    assert "False of each nginx that ran, all of them old. Before 1.29.7 " in old
+    new = report.explain(rule_on("snippet", {"nginx 1.29.7 snippet": {"per_connection": 600}}))
+    assert "True of each nginx that ran, all of them new. Before 1.29.7 " in new

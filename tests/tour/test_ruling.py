@@ -11,12 +11,11 @@ from bench.analysis.metrics import figure
 from bench.report import tour as report
 from bench.runs import read
 from bench.runs.record import Refused
-from bench.runs.sweep_trial import case_of
 from bench.scenarios import catalogue
 from bench.tour.article import CLAIMS, select
 from bench.tour.evidence import ClaimVerdict
-from bench.tour.ruling import NOT_REACHED, ArticleClaim, rule
-from bench.tour.steps import IDIOMS, INCIDENT, NAMES, SNIPPET, Step
+from bench.tour.ruling import NOT_REACHED, ArticleClaim, gather, rule
+from bench.tour.steps import IDIOMS, INCIDENT, NAMES, SNIPPET, Step, find_subject
 from tests.tour.made_up_claims import BUSY, BY_NAME, WRONG, rule_on, take_step
 from tests.tour.rulings import BORNE_OUT, cliff
 
@@ -91,6 +90,11 @@ def test_without_a_cliff_nothing_is_said_of_it() -> None:
     ruled = rule_on("cliff", values)
     assert ruled.ruling.verdict is UNMEASURED
     assert "half of the ports were never in use" in report.explain(ruled)
+    busy = rule_on("cliff", values, valid=False, warnings=(BUSY,))
+    assert report.explain(busy).endswith(
+        "is missing: half of the ports were never in use (on loopback they are free after a second);"
+        " others used the machine."
+    )
 
 
 def test_what_is_documented_needs_no_run_and_names_its_documents() -> None:
@@ -125,8 +129,12 @@ def test_a_claim_asks_for_what_its_step_measures_and_draws(claim: ArticleClaim) 
         return
     scenario = catalogue.load(claim.step)
     plan = scenario.plan(dict(scenario.brief))
-    assert set(claim.cases) <= {case.variant for case in plan.cases}
-    assert len(plan.subjects) == 1  # else two cases would have one name
+    first = plan.subjects[0]
+    assert find_subject(claim.step) == first
+    known = {
+        each.variant + ("" if each.subject_name == first else f", {each.subject_name}") for each in plan.cases
+    }
+    assert set(claim.cases) <= known
     assert set(claim.pictures) <= {panel.title for panel in scenario.panels}
 
 
@@ -157,12 +165,16 @@ REFERENCE = {INCIDENT: "reference", SNIPPET: "reference-incident-at-once"}
 @pytest.mark.parametrize("claim", DECIDED, ids=name)
 def test_each_figure_of_a_claim_is_one_that_trials_have(claim: ArticleClaim) -> None:
     run = read.read(ROOT / "results" / REFERENCE.get(claim.step, f"reference-{claim.step}"))
-    asked = [(case, each) for case in claim.cases or [None] for each in claim.figures.values()]
-    for case, each in asked:
-        if case is None or each.is_needed_of(case):
-            trials = [trial for trial in run.trials if case in (None, case_of(trial))]
-            keys = [key for key in (each.key, each.instead) if key is not None]
-            assert any(figure(trial, key) is not None for trial in trials for key in keys), (case, each.label)
+    evidence = gather(claim, run)
+    assert evidence.trials
+    for case, trials in evidence.cases.items():
+        for each in claim.figures.values():
+            if each.is_needed_of(case):
+                keys = [key for key in (each.key, each.instead) if key is not None]
+                assert any(figure(trial, key) is not None for trial in trials for key in keys), (
+                    case,
+                    each.label,
+                )
 
 
 def test_the_snippet_is_told_to_nginx_beside_nothing_and_all() -> None:

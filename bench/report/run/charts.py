@@ -7,7 +7,7 @@ from dataclasses import replace
 from bench.analysis import metrics
 from bench.analysis.claims import Standing
 from bench.analysis.sides import Side
-from bench.report.charts import MOST_TRIALS, Bar, BarChart, Chart, Charts, ChartSide, Line, Mark
+from bench.report.charts import MOST_TRIALS, Bar, BarChart, Chart, Charts, ChartSide, Line, Mark, explain_bars
 from bench.report.html import Glance
 from bench.report.run import finding, series, target
 from bench.report.style import HOSTS, ColouredSides
@@ -19,7 +19,6 @@ _HELD = "time_wait.proxy.peak"
 """Whether a trial counts for TIME_WAIT, on whichever host: a busy machine voids no count of sockets."""
 _REUSE = "upstream.requests_per_connection"
 _CPU, _CPU_BEFORE = "cpu_us_per_request.proxy", "cpu_us_per_request_before_cliff.proxy"
-_HINT = "Medians over the trials that count; the thin line goes from the least to the greatest of them."
 SECONDS = "seconds from the first connect"
 MANY_PORTS = 0.1
 """Share of the ports from which on it is worth a mark how many there are."""
@@ -54,7 +53,8 @@ def build_glance(sides: Sequence[Side]) -> Glance:
             is_log=True,
         ),
     )
-    return Glance([bars for bars in built if any(bar.value is not None for bar in bars.rows)], _HINT)
+    shown = [bars for bars in built if any(bar.value is not None for bar in bars.rows)]
+    return Glance(shown, explain_bars(shown))
 
 
 def build_charts(sides: Sequence[Side]) -> Charts:

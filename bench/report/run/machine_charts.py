@@ -6,7 +6,7 @@ from bench.analysis import machine_figures as figures
 from bench.analysis.claims import Standing
 from bench.analysis.machine_figures import MachineFigure
 from bench.analysis.sides import Side
-from bench.report.charts import Bar, BarChart, Chart, Charts, ChartSide, Line, Mark
+from bench.report.charts import Bar, BarChart, Chart, Charts, ChartSide, Line, Mark, explain_bars
 from bench.report.html import Glance
 from bench.report.run import series
 from bench.report.run.charts import MANY_PORTS, SECONDS, build_lines, find_warmup, rank_sides, select_trials
@@ -25,14 +25,14 @@ _BARS: tuple[tuple[str, str, MachineFigure], ...] = (
     ("Requests", "per second", figures.RATE),
     ("CPU", "µs per request; of a proxy or a backend over those of all clients", figures.CPU),
 )
-_HINT = "Medians over the trials that count; the thin line goes from the least to the greatest of them."
 
 
 def build_glance(sides: Sequence[Side]) -> Glance:
     """Return the figures of each machine on each side, as bars; none where no run had several machines."""
     built = (_build_bars(sides, *each) for each in _BARS)
     legend = [ChartSide(side.name, rank) for side, rank in rank_sides(sides)]
-    return Glance([bars for bars in built if any(bar.value for bar in bars.rows)], _HINT, legend)
+    shown = [bars for bars in built if any(bar.value for bar in bars.rows)]
+    return Glance(shown, explain_bars(shown), legend)
 
 
 def build_charts(sides: Sequence[Side]) -> Charts:

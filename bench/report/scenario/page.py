@@ -6,12 +6,11 @@ from bench.analysis import claims
 from bench.experiment.definition import Scenario
 from bench.plan import toml
 from bench.report import certainty
+from bench.report.charts import explain_bars
 from bench.report.html import Block, Code, Glance, Page, Prose, Section, Table
 from bench.report.run.page import build_data_section, build_place_section
 from bench.report.scenario import charts, text
 from bench.runs.record import ScenarioRun
-
-BARS_HINT = "Medians over the trials; the thin line goes from the least to the greatest."
 
 
 def build_page(scenario: Scenario, run: ScenarioRun) -> Page:
@@ -31,7 +30,7 @@ def build_drawn(scenario: Scenario, run: ScenarioRun) -> Iterator[Block]:
     """Yield what is drawn of a run: its bars, then its lines."""
     bars, lines = charts.build_bars(scenario, run), charts.build_charts(scenario, run)
     if bars:
-        yield Glance(bars, BARS_HINT)
+        yield Glance(bars, explain_bars(bars))
     if lines.charts:
         yield lines
 
@@ -42,7 +41,7 @@ def _sections(scenario: Scenario, run: ScenarioRun) -> Iterator[Section]:
     refused = [Prose(f"Not measured: {refusal}") for refusal in text.summarize_refusals(run)]
     yield Section("The figures", [text.build_table(scenario, run), *refused])
     variants = [(variant.name, variant.summary) for variant in scenario.variants]
-    claim = Prose(f"Commonly said: {scenario.claim}")
+    claim = Prose(f"What is said, which the figures bear out or not: “{scenario.claim}”")
     yield Section("What was compared", [claim, Table(("variant", "what it is"), variants)])
     command, plan = Code(f"bench scenario run {run.scenario}.toml"), Code(toml.to_toml(run.plan))
     yield Section("How to measure it again", [command, Prose("with this plan in that file:"), plan])

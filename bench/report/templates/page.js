@@ -221,7 +221,7 @@
   }
 
   function addSwitch(group, place, set, key, text, look) {
-    const label = element("label", { class: look.isVoid ? "switch void" : "switch" });
+    const label = element("label", { class: "switch" });
     const box = element("input", { type: "checkbox" });
     box.checked = set.has(key);
     box.addEventListener("change", () => {
@@ -229,21 +229,28 @@
       else set.delete(key);
       showChosen(group);
     });
-    label.append(box, element("span", {}, text));
+    label.append(box, element("span", {}, `${text}${look.note || ""}`));
     if (look.colour !== undefined) label.style.setProperty("--swatch", `var(--side-${look.colour})`);
     place.append(label);
   }
 
+  // What is wrong with a side in words: a colour or a stroke through its name would not say why.
+  function noteSide(group, side) {
+    const lines = group.charts.flatMap((chart) => chart.lines).filter((line) => line.side === side);
+    if (!lines.length || !lines.some((line) => line.void)) return "";
+    return lines.every((line) => line.void) ? " (does not count)" : " (counts in part)";
+  }
+
   function addSwitches(group) {
     const sides = element("div", { class: "switches", role: "group", "aria-label": "sides" });
-    group.sides.forEach((side, index) => addSwitch(group, sides, group.shown, index, side.name, { colour: side.colour, isVoid: side.void }));
+    group.sides.forEach((side, index) => addSwitch(group, sides, group.shown, index, side.name, { colour: side.colour, note: noteSide(group, index) }));
     const trials = element("div", { class: "switches trials", role: "group", "aria-label": "trials" }, "");
     const seen = new Map();
     group.charts.forEach((chart) => chart.lines.forEach((line) => line.trial !== null && seen.set(line.trial, line)));
     if (seen.size > 1) trials.append(element("span", {}, "trials"));
     [...seen.keys()].sort((a, b) => a - b).forEach((trial) => {
       const line = seen.get(trial);
-      if (seen.size > 1) addSwitch(group, trials, group.trials, trial, String(trial), { colour: group.sides[line.side].colour, isVoid: line.void });
+      if (seen.size > 1) addSwitch(group, trials, group.trials, trial, String(trial), { colour: group.sides[line.side].colour, note: line.void ? " (does not count)" : "" });
     });
     group.root.querySelector(".controls").append(sides, trials);
   }

@@ -107,7 +107,7 @@ SCENARIO = Scenario(
     default_subjects=("direct", "nginx", "haproxy", "envoy", "caddy", "nghttpx"),
     brief={
         "variants": ["keep-alive", "one", "h2"],
-        "subjects": ["direct"],
+        "subjects": ["direct", "nginx"],  # nginx multiplexes nothing to its servers
         # As fast as they are answered, the clients would be the limit: no rate and no time would count.
         "settings": {"duration_s": 2.0, "every_s": 0.1},
     },

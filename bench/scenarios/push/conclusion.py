@@ -3,6 +3,7 @@
 from bench.analysis.cases import CaseTrials, Summary
 from bench.scenarios.push import rising_rate
 
+_REQUESTS = "figures.requests_per_delivery"
 _POLLS = ("short-poll-new", "short-poll")
 _PUSHES = ("websocket", "sse", "websocket-picows")
 """The server that also answers polls comes first: another one would not compare variants."""
@@ -17,14 +18,15 @@ def conclude(summary: Summary) -> str:
     subject = next((row.subject for row in (poll, push) if row is not None), None)
     rows = [row for row in (poll, summary.row("long-poll", subject), push) if row is not None]
     if not rows:
-        return "No delay of a message can be told."
+        return "What a message takes was not measured."
     saved = "" if poll is None or push is None else _saving(poll, push)
-    return "; ".join(map(_cost, rows)) + saved + "."
+    text = "; ".join(map(_cost, rows)) + saved
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _first(summary: Summary, variants: tuple[str, ...]) -> CaseTrials | None:
     """Return the row of the first variant that was measured, on the last of its subjects."""
-    measured = [row for row in summary.rows if row.value("times_ms.delay.p50") is not None]
+    measured = [row for row in summary.rows if row.value(_REQUESTS) is not None]
     for variant in variants:
         rows = [row for row in measured if row.variant == variant]
         if rows:
@@ -33,11 +35,13 @@ def _first(summary: Summary, variants: tuple[str, ...]) -> CaseTrials | None:
 
 
 def _cost(row: CaseTrials) -> str:
-    delay_ms, sent = row.value("times_ms.delay.p50"), row.value("figures.requests_per_delivery")
-    if delay_ms is None or sent is None:
-        return f"of {row.name} no delay can be told"
+    delay_ms, sent = row.value("times_ms.delay.p50"), row.value(_REQUESTS)
+    if sent is None:
+        return f"by {row.name} no message came that counts"
     requests = "no request" if sent < 0.01 else f"{sent:.2g} requests"
-    return f"{row.name} brings a message after {delay_ms:,.3g} ms with {requests}"
+    if delay_ms is None:
+        return f"by {row.name} a message takes {requests}, and its delay does not count"
+    return f"by {row.name} a message comes after {delay_ms:,.3g} ms with {requests}"
 
 
 def _saving(poll: CaseTrials, push: CaseTrials) -> str:

@@ -17,7 +17,8 @@ def conclude(summary: Summary) -> str:
         known = [f"{time_ms:,.2g} ms {where}" for where, time_ms in times.items() if time_ms is not None]
         if known:
             parts.append(f"beside {name}, 99 % of small calls take at most {', '.join(known)}")
-    sentences = ["; ".join(parts) + "."] if parts else []
+    text = "; ".join(parts)
+    sentences = [f"{text[0].upper()}{text[1:]}."] if parts else []
     held = summary.value("figures.held", "sdk")
     if held is not None:
         sentences.append(f"Dubbo's own callers share {held:,.0f} connection{'s'[: held != 1]}.")

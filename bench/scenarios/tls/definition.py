@@ -73,7 +73,7 @@ def _upstream(variant: str) -> tuple[UpstreamTls | None, bool]:
 SCENARIO = Scenario(
     name="tls",
     title="TLS to the upstream server: new, resumed and kept connections",
-    claim="Resumption makes TLS connections cheap, and keeping them makes them free.",
+    claim="Resumption makes TLS connections cheaper, and keeping them makes them cheaper still.",
     unit="request",
     variants=(
         Variant("plain-new", "no TLS, a connection for each request"),

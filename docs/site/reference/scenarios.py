@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.report import tour
 from bench.report.scenario import text
 from bench.scenarios import catalogue
+from bench.tour import article, ruling
 from docs.site import markdown
 from docs.site.reference.fields import format_default, read_fields
 
@@ -19,9 +21,19 @@ def format_variants(name: str) -> str:
         (f"`{each.name}`", each.summary, ", ".join(f"`{need.remedy}`" for need in each.needs))
         for each in scenario.variants
     ]
-    return f"{scenario.title}. {scenario.claim}\n\n" + markdown.format_table(
-        ("variant", "what it is", "needs"), rows
-    )
+    return f"{scenario.title}.\n\n" + markdown.format_table(("variant", "what it is", "needs"), rows)
+
+
+def format_claims(name: str, run: Any) -> str:
+    """Return what is said of a scenario, and what its reference run shows of each claim of the tour."""
+    lines = [f"What is said: “{catalogue.load(name).claim}” What the reference run shows:\n"]
+    for claim in article.select([name]):
+        if claim.judge is not None:
+            ruled = ruling.rule_by(claim, run)
+            why = tour.fill_in(ruled.ruling, ruled.evidence)
+            reservation = f" {claim.reservation}" if claim.reservation else ""
+            lines.append(f"- “{claim.heading}”: **{ruled.ruling.verdict.lower()}**. {why}{reservation}")
+    return "\n".join(lines) + "\n"
 
 
 def format_settings(name: str) -> str:

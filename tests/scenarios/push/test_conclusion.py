@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bench.analysis.cases import Summary
-from bench.runs.record import Percentiles, ScenarioRun
+from bench.runs.record import Percentiles, ScenarioRun, TrialWarning
 from bench.scenarios.push.conclusion import conclude
 from tests.scenarios.sample_scenario import trial
 
@@ -37,10 +39,21 @@ def test_pushing_is_compared_with_polling_on_the_same_server() -> None:
         )
     )
     assert said == (
-        "short-poll-new brings a message after 10 ms with 2 requests;"
-        " websocket brings a message after 20 ms with no request:"
+        "By short-poll-new a message comes after 10 ms with 2 requests;"
+        " by websocket a message comes after 20 ms with no request:"
         " pushing takes 25% of the server CPU and 25% of the bytes."
     )
+
+
+def test_where_delays_do_not_count_the_requests_are_said() -> None:
+    busy = TrialWarning("machine-shared", "others", voids=True)
+    made = summary(("long-poll", "direct", {"requests_per_delivery": 1.2}, 50.0))
+    rows = [
+        replace(row, trials=tuple(replace(each, valid=False, warnings=(busy,)) for each in row.trials))
+        for row in made.rows
+    ]
+    said = "By long-poll a message takes 1.2 requests, and its delay does not count."
+    assert conclude(Summary(tuple(rows))) == said
 
 
 LIMIT = {"limit_per_s": 20_000.0, "limit_reached": 1}
