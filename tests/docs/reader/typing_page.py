@@ -20,7 +20,9 @@ from tests.docs.reader.pages import TEXTS, Command
 
 TIMEOUT_S = 200.0
 """Only a command that hangs takes so long."""
-_IN_CLONE = re.compile(r"make |pip install|python3? -m (backends|proxy)|\.venv/|bench (list|show)|nginx/conf/")
+_IN_CLONE = re.compile(
+    r"make |pip install|python3? -m (backends|proxy)|\.venv/|bench (list|show)|nginx/conf/"
+)
 _KEPT = {".ci", ".github", ".gitignore", ".importlinter", ".pre-commit-hooks.yaml"}
 _FILES = {
     "status.conf": """
