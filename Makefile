@@ -14,7 +14,7 @@ export PYTHONNOUSERSITE := 1
 # Each role is a process: without bytecode on disk every one of them compiles all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help bench incident check test test-long test-all perf false-alarms idle-times attacks fuzz nginx-versions directives schema docs reference figures constraints clean
+.PHONY: help bench incident tour check test test-long test-all perf false-alarms idle-times attacks fuzz nginx-versions directives schema docs reference figures constraints clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,6 +25,9 @@ bench: .venv/.run  ## Reproduce the keep-alive fix: the default plan, within a m
 
 incident: .venv/.proxies  ## What people write into nginx.conf, beside HAProxy, Envoy and Caddy, in minutes
 	$(BIN)/bench incident
+
+tour: .venv/.tour  ## Put to the test what is said about connections, from short ones to QUIC, in minutes
+	$(BIN)/bench tour
 
 check: .venv/.dev  ## Lint, formatting, imports, types
 	$(BIN)/ruff check
@@ -90,6 +93,7 @@ clean:  ## Remove what was made, but no results
 
 .venv/.run: EXTRAS :=
 .venv/.dev: EXTRAS := [dev,push,channels,browser,http2,http3,cluster,docs]
+.venv/.tour: EXTRAS := [push,http3,proxies]
 .venv/.proxies: EXTRAS := [proxies]
 .venv/.perf: EXTRAS := [dev,push,channels,browser,http2,http3,cluster,docs,proxies]
 .venv/.%: pyproject.toml constraints.txt | $(BIN)/pip

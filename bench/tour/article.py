@@ -82,7 +82,7 @@ CLAIMS = (
     ArticleClaim(
         "keepalive",
         INCIDENT,
-        "Keep-alive connections to the upstream lift it at once",
+        "Keep-alive connections to the upstream end the trouble at once",
         "Keeping the connections between proxy and server ends the trouble at once: more requests are served,"
         " at less cost.",
         ("short", "keepalive"),
@@ -97,7 +97,7 @@ CLAIMS = (
                 is_needed=False,
             ),
             "cpu": ClaimFigure(
-                "CPU of the proxy, µs/request (likewise)",
+                "CPU of the proxy, µs/request, while half of the ports were free",
                 "cpu_us_per_request_before_cliff.proxy",
                 "us",
             ),
@@ -285,7 +285,7 @@ CLAIMS = (
     ArticleClaim(
         "registry",
         "registry",
-        "Nacos 2: long connections gave a registry multiples",
+        "Nacos 2: a registry carries several times as much by long connections",
         "As Nacos moved from short HTTP requests to one long connection for each client, its registry"
         " carried a multiple.",
         ("http-short", "http-kept", "stream"),

@@ -9,7 +9,7 @@ from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from docs.site import pages
+from docs.site import blocks, pages
 
 # Sphinx, MyST and Furo, of what builds a site from Markdown: Sphinx has been released steadily since 2008 and
 # tells broken links and anchors by itself, MyST reads Markdown as GitHub shows it, and all are pure Python.
@@ -22,7 +22,7 @@ exclude_patterns = ["site"]
 myst_heading_anchors = 4
 nitpicky = True
 smartquotes = False  # it would make one dash of the two before an option
-highlight_language = "text"
+highlight_language = blocks.COMMANDS
 
 html_theme = "furo"
 html_title = "bench"
@@ -34,10 +34,12 @@ html_css_files = ["bench.css"]
 
 
 def setup(app: Sphinx) -> None:
-    """Put the side bar below the index, where GitHub would show its source."""
-    app.connect("source-read", _add_toctrees)
+    """Have blocks of commands told from others, and fill the start page beyond what GitHub shows of it."""
+    app.add_lexer(blocks.COMMANDS, blocks.CommandLexer)
+    app.connect("source-read", _change)
 
 
-def _add_toctrees(_: Sphinx, name: str, source: list[str]) -> None:
+def _change(_: Sphinx, name: str, source: list[str]) -> None:
     if name == "index":
-        source[0] += pages.format_toctrees()
+        source[0] = pages.add_picture(source[0]) + pages.format_toctrees()
+    source[0] = blocks.name_outputs(source[0])

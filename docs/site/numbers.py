@@ -9,7 +9,8 @@ from pathlib import Path
 from docs.site import figures, markdown
 
 _PROGRAMS = (
-    "bench|make|python3?|pip|pipx|uvx|dask|nginx|ss|curl|git|ssh|openssl|sbatch|kubectl|helm|eval|export"
+    "bench|make|python3?|pip|pipx|uvx|dask|nginx|ss|curl|git|ssh|openssl|sbatch|kubectl|helm"
+    "|cp|eval|export|sed"
 )
 _COMMAND = re.compile(rf"(?:[A-Z_]+=\S+ )*(?:sudo )?(?:{_PROGRAMS})\b")
 _PRODUCTS = (

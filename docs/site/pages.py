@@ -46,12 +46,16 @@ ORDER = {
         "open-and-closed-loop",
         "statistics",
         "vocabulary",
+        "questions",
+        "on-one-page",
     ),
     "reference": ("commands", "plan", "result-format", "rules", "scenarios", "exit-codes", "pipes"),
     "development": ("house", "add-a-rule", "add-a-subject", "add-a-scenario", "write-a-page"),
 }
 """The pages of each section that have a place, and pages to come: those that stand in no folder yet."""
 _LIST = re.compile(r"(<!-- pages -->\n).*?(<!-- /pages -->)", flags=re.DOTALL)
+_PICTURE = re.compile(r"^## The picture\n.*?(?=^## )", flags=re.DOTALL | re.MULTILINE)
+_TARGET = re.compile(r"\]\((?!\w+:|#)([^)\s]+)\)")
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,20 @@ def read_title(text: str) -> str:
 def list_pages(index: str) -> str:
     """Return the text of `docs/index.md` with the list of all pages between its two marks."""
     return _LIST.sub(lambda found: found[1] + "".join(_sections()) + found[2], index)
+
+
+def add_picture(index: str) -> str:
+    """Return the text of `docs/index.md` with the part of README.md about the picture before the list."""
+    found = _PICTURE.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    if found is None:
+        raise ValueError("README.md: no part called The picture")
+    part = _TARGET.sub(lambda link: f"]({_from_docs(link[1])})", found[0])
+    return _LIST.sub(lambda listed: f"{part}{listed[0]}", index)
+
+
+def _from_docs(target: str) -> str:
+    """Return the target of a link of README.md as a page in `docs/` has it."""
+    return target.removeprefix("docs/") if target.startswith("docs/") else f"../{target}"
 
 
 def _sections() -> Iterator[str]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pygments.token import Comment
 
-from docs.site import pages
+from docs.site import blocks, pages
 from docs.site.pages import DOCS, ROOT
 from tests import needs
 
@@ -32,6 +33,18 @@ LOADS = {
     "use": "href",
 }
 """The attribute of each element by which a browser loads something without being asked."""
+
+HIDDEN_COMMANDS = """
+[...document.querySelectorAll(".highlight-commands pre")]
+    .filter(each => each.scrollWidth > each.clientWidth).map(each => each.textContent)
+"""
+LEFTS_OF_COMMENTS = """
+[...document.querySelectorAll(".highlight-commands .c1")].map(comment => {
+    const text = document.createRange();
+    text.selectNodeContents(comment);
+    return text.getClientRects()[0].left - comment.closest("pre").getBoundingClientRect().left;
+})
+"""
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +88,42 @@ def test_each_page_is_built_and_can_be_searched_for(site: Path) -> None:
         assert f'"{name}"' in index
 
 
+def test_the_start_page_has_the_picture_and_how_to_read_it(site: Path) -> None:
+    start = (site / "index.html").read_text(encoding="utf-8")
+    assert 'src="_images/picture.png"' in start
+    assert "How to read it" in start
+    assert 'href="how-to/read-a-result.html"' in start.partition("How to read it")[2]
+
+
+def test_links_of_the_readme_lead_from_the_start_page_too() -> None:
+    index = pages.add_picture("# bench\n\n<!-- pages -->\n<!-- /pages -->\n")
+    assert index.startswith("# bench\n\n## The picture\n")
+    assert index.endswith("<!-- pages -->\n<!-- /pages -->\n")
+    targets = re.findall(r"\]\(([^)]+)\)", index)
+    assert [target for target in targets if not (DOCS / target).exists()] == []
+    assert "../results/reference/picture.png" in targets
+
+
+@pytest.mark.parametrize(
+    ("line", "comment"),
+    [
+        ("bench run  # a minute", "# a minute"),
+        ("sed '/^ *#/d' a > b", ""),
+        ("bench run # no comment of ours", ""),
+        ("  # a comment alone", "# a comment alone"),
+    ],
+)
+def test_a_comment_begins_behind_two_spaces(line: str, comment: str) -> None:
+    tokens = list(blocks.CommandLexer().get_tokens(f"{line}\n"))
+    assert "".join(text for _, text in tokens) == f"{line}\n"
+    assert "".join(text for kind, text in tokens if kind is Comment.Single) == comment
+
+
+def test_what_a_command_prints_is_no_block_of_commands() -> None:
+    text = "```\nbench run\n```\n<!-- output bench run -->\n```\n100\n```\n<!-- /output -->\n"
+    assert blocks.name_outputs(text) == text.replace("-->\n```\n", "-->\n```text\n", 1)
+
+
 def test_no_page_loads_anything_from_the_network(site: Path) -> None:
     loads = {
         load
@@ -111,6 +160,54 @@ def test_pages_fit_and_request_only_files_of_the_site(site: Path, browser: Brows
             opened.goto((site / f"{name}.html").as_uri(), wait_until="load")
             assert opened.evaluate("document.documentElement.scrollWidth") <= width, name
         assert [url for url in elsewhere if not url.startswith((site.as_uri(), "data:"))] == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("width", [390, 1280])
+def test_commands_and_their_comments_are_seen_without_scrolling(
+    site: Path, browser: Browser, width: int
+) -> None:
+    with browser.new_context(viewport={"width": width, "height": 900}) as context:
+        opened = context.new_page()
+        for name in NAMES:
+            opened.goto((site / f"{name}.html").as_uri(), wait_until="load")
+            assert opened.evaluate(HIDDEN_COMMANDS) == [], name
+            opened.emulate_media(media="print")
+            assert opened.evaluate(HIDDEN_COMMANDS) == [], name
+            opened.emulate_media(media="screen")
+
+
+@pytest.mark.long
+def test_a_comment_has_lines_of_its_own_on_a_narrow_page(site: Path, browser: Browser) -> None:
+    # Wide enough for both: nothing but the rule breaks the line.
+    with browser.new_context(viewport={"width": 700, "height": 900}) as context:
+        opened = context.new_page()
+        opened.goto((site / "how-to/read-a-result.html").as_uri(), wait_until="load")
+        lefts = opened.evaluate(LEFTS_OF_COMMENTS)
+        assert lefts
+        assert max(lefts) - min(lefts) < 1
+        opened.set_viewport_size({"width": 1280, "height": 900})
+        wide = opened.evaluate(LEFTS_OF_COMMENTS)
+        assert min(wide) > max(lefts)
+
+
+@pytest.mark.long
+def test_on_paper_nothing_of_the_frame_is_left(site: Path, browser: Browser) -> None:
+    with browser.new_context() as context:
+        opened = context.new_page()
+        opened.goto((site / "concepts/on-one-page.html").as_uri(), wait_until="load")
+        opened.emulate_media(media="print")
+        frame = ".skip-to-content, .back-to-top, .sidebar-drawer, .toc-drawer, .mobile-header, footer"
+        shown = f"[...document.querySelectorAll('{frame}')].filter(each => each.offsetHeight > 0).length"
+        assert opened.evaluate(shown) == 0
+        opened.emulate_media(media="screen")
+        assert opened.evaluate(shown) > 0
+        opened.emulate_media(media="print")
+        for paper in ("A4", "Letter"):
+            printed = opened.pdf(
+                format=paper, margin={"top": "10mm", "right": "10mm", "bottom": "10mm", "left": "10mm"}
+            )
+            assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1, paper
 
 
 @pytest.mark.long

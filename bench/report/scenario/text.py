@@ -101,8 +101,8 @@ def _format_warning(carried: Sequence[tuple[str, Sequence[int]]]) -> str:
     """Return one warning, of one kind: in the words of the first trial that carries it."""
     (message, trials), *others = carried
     more = ", ".join(str(trial) for _, each in others for trial in each)
-    likewise = f" (likewise {more})" if more else ""
-    return f"trial {', '.join(map(str, trials))}{likewise}: {message}"
+    similar = f" (similar: {more})" if more else ""
+    return f"trial {', '.join(map(str, trials))}{similar}: {message}"
 
 
 def format_catalogue(scenarios: Iterable[Scenario]) -> str:

@@ -111,7 +111,7 @@ def _perform_sdk(testbed: Testbed, case: Case, settings: RegistrySettings) -> Fi
 SCENARIO = Scenario(
     name="registry",
     title="A service registry: beats by short requests, by kept connections, by one long stream each",
-    claim="Nacos 2 moved from short HTTP requests to long connections, which gave multiples.",
+    claim="Nacos 2 moved from short HTTP requests to long connections, and carried several times as much.",
     unit="beat",
     variants=(
         Variant("http-short", "as Nacos 1.x: a beat is a request on a new connection, subscribers poll"),

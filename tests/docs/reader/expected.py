@@ -33,7 +33,7 @@ SAYS_SO = re.compile(r"(Nothing|[Nn]ot)\b[^.]* run by us")
 LONG = re.compile(
     r"bench (run|ab|sweep|search|incident|tour|cluster|scenario run(?!.* --dry-run))\b"
     r"|bench watch --(record|duration)"
-    r"|.*bench prove|bench compare (?!.*1\.10'$)|bench doctor --scheduler|make (bench|docs|figures)"
+    r"|.*bench prove|bench compare (?!.*1\.10'$)|bench doctor --scheduler|make (bench|docs|figures|tour)"
     r"|\.venv/bin/pytest|.*python3? -m|openssl|dask|/opt/bench|~/bench|export|TLS="
 )
 """What takes more than a moment, and what uses what that made: long tests."""
@@ -89,6 +89,7 @@ _CLIENTS_GET_ERRORS = {
     CHECK: ("bench prove nginx.conf --program wheel --backend-like app=node --concurrency 32",),
     CI: ("bench prove nginx.conf --program wheel --backend-like app=node",),
     IDLE: ("bench prove /etc/nginx/nginx.conf --backend-like node",),
+    TEACH: ("bench prove fixed.conf --program system --backend-like node",),
     UPGRADE: (
         "bench prove nginx.conf --program system --program wheel --backend-like app=node --format markdown",
     ),

@@ -20,7 +20,9 @@ from tests.docs.reader.pages import TEXTS, Command
 
 TIMEOUT_S = 400.0
 """Only a command that hangs takes so long."""
-_IN_CLONE = re.compile(r"make |pip install|python3? -m (backends|proxy)|\.venv/|bench (list|show)")
+_IN_CLONE = re.compile(
+    r"make |pip install|python3? -m (backends|proxy)|\.venv/|bench (list|show)|nginx/conf/"
+)
 _KEPT = {".ci", ".github", ".gitignore", ".importlinter", ".pre-commit-hooks.yaml"}
 _FILES = {
     "status.conf": """
@@ -177,7 +179,7 @@ def _clone(home: Path) -> None:
     own.mkdir()
     for name in ("bin", "lib", "pyvenv.cfg"):
         (own / name).symlink_to(environment / name)
-    for name in (".run", ".dev", ".proxies", ".perf"):  # what make looks at
+    for name in (".run", ".dev", ".proxies", ".tour", ".perf"):  # what make looks at
         (own / name).touch()
 
 
