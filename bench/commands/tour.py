@@ -41,8 +41,8 @@ def tour_command(steps: tuple[str, ...], guess: bool, lab_name: str, output: Pat
     """Put to the test what is said about connections, from short ones to QUIC, as one page.
 
     Each claim gets a verdict: true, false, it depends, or not measured here. Where it was not measured, the
-    page shows what the reference run gave. All steps take about five minutes. The page is tour.html in a folder
-    of its own below that of --output, which the last line names; the results of each step lie beside it.
+    page shows what the reference run gave. All steps take about five minutes. The page is tour.html in a
+    folder of its own below that of --output, which the last line names. Each step's results lie beside it.
     """
     from bench import lab
 
