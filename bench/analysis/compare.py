@@ -11,7 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypedDict
 
-from bench.analysis import answers, claims, cliff, looks, machine_differences, metrics, recordings, stats
+from bench.analysis import (
+    answers,
+    claims,
+    cliff,
+    looks,
+    machine_differences,
+    metrics,
+    recordings,
+    reuse,
+    stats,
+)
 from bench.analysis.answers import Answer, Cell, CellJson, Samples
 from bench.analysis.claims import Standing
 from bench.analysis.metrics import METRICS, Better, Metric
@@ -29,6 +39,11 @@ class MetricRow:
 
     metric: Metric
     cells: tuple[Cell, ...]
+
+    @property
+    def is_moved_by_rate(self) -> bool:
+        """Return whether the rate of requests moves it: it is then judged by a second figure too."""
+        return self.metric.key in reuse.KEYS
 
     @property
     def is_telling(self) -> bool:
@@ -139,12 +154,28 @@ def compare(
                 cells.append(_apart(row, index + 1, alpha))
             else:
                 corrected = dataclasses.replace(cell, p=ps.get((metric, index)))
-                cells.append(answers.decide(corrected, samples, metric.better, alpha, len(ps)))
+                better = _judged_as(metric, (row, index), alpha)
+                cells.append(answers.decide(corrected, samples, better, alpha, len(ps)))
         if any(row.values):
             rows.append(MetricRow(metric, tuple(cells)))
     machines = machine_differences.compare([side.run for side in sides])
     warnings = (*_left_out(sides), *_unlike(sides), *machines, *_limits(sides), *_damage(sides))
     return Comparison(tuple(sides), tuple(rows), warnings, tuple(compared), alpha, len(ps))
+
+
+def _judged_as(metric: Metric, place: tuple["_Row", int], alpha: float) -> Better:
+    """Return what is better of `metric` on one more side: neither, where the rate alone moved it."""
+    row, index = place
+    seconds = row.seconds[index]
+    if seconds is None:
+        return metric.better
+    samples = row.samples[index]
+    assert samples is not None, "what has a second figure has a first"
+    first, second = (
+        answers.decide(answers.hold(each, alpha), each, better, alpha, 1).answer
+        for each, better in ((samples, metric.better), (seconds, "less"))
+    )
+    return metric.better if first is second else "neither"
 
 
 def _left(side: AnySide) -> float:
@@ -162,6 +193,8 @@ class _Row:
     values: Sequence[Sequence[float]]
     samples: Sequence[Samples | None]
     """None where either has no value, or the metric is refused."""
+    seconds: Sequence[Samples | None]
+    """Of a figure that the rate moves: those of what it does not move; None elsewhere."""
     instead: str | None
     mixed: Sequence[bool]
     """For each side, whether its figure is an average over the cliff, which is quoted nowhere."""
@@ -180,13 +213,24 @@ def _draw(metric: Metric, sides: Sequence[AnySide]) -> _Row:
     values = [[value for _, value in each] for each in figures]
     instead = cliff.metric_instead(metric, trials)
     samples: list[Samples | None] = [None] * (len(sides) - 1)
+    seconds: list[Samples | None] = [None] * (len(sides) - 1)
+    others = [_second_figures(metric, side, each) for side, each in zip(sides, figures, strict=True)]
     if instead is None and values[0]:
         for index, side in enumerate(sides[1:], 1):
             if values[index]:
                 together = are_interleaved(sides[0], side)
                 samples[index - 1] = _samples(figures[0], figures[index], together)
+                if others[0] and others[index]:
+                    seconds[index - 1] = _samples(others[0], others[index], together)
     mixed = [claims.sample(side.trials, metric).standing is Standing.MIXED for side in sides]
-    return _Row(values, samples, instead, mixed)
+    return _Row(values, samples, seconds, instead, mixed)
+
+
+def _second_figures(metric: Metric, side: AnySide, figures: _Figures) -> _Figures:
+    """Return what must say the same as `figures`, of the same trials; nothing where one of them has none."""
+    found = [(trial, reuse.second_figure(side, metric, trial)) for trial, _ in figures]
+    known = [(trial, value) for trial, value in found if value is not None]
+    return known if len(known) == len(found) else []
 
 
 def _samples(first: _Figures, later: _Figures, together: bool) -> Samples:

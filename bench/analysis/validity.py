@@ -281,9 +281,12 @@ def cliff_warnings(ports: Ports, end_s: float) -> Iterator[TrialWarning]:
     """Yield a warning where half of the ports were used within a trial that measures a rate or a cost."""
     half_s = ports.half_range_passed_s
     if half_s is not None and half_s < end_s:
+        spent_s = ports.exhausted_s
+        end = "" if spent_s is None else f"; none was left after {spent_s:.1f} s, and connect() failed"
         yield TrialWarning(
             "port-cliff",
-            f"half of the {ports.tuples:,} ports were used after {half_s:.1f} s, and connect() slowed down",
+            f"half of the {ports.tuples:,} ports were used after {half_s:.1f} s, and connect() slowed"
+            f" down{end}",
             "rates and CPU are averages over that moment, and left out: a shorter window ends before it",
         )
 

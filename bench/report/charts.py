@@ -18,6 +18,8 @@ MOST_TRIALS = 12
 _DIGITS = 4
 _DECADES = 30
 Points = Sequence[tuple[float, float]]
+_DASH_WORDS = ("solid", "dashed", "dotted", "dash-dotted", "long dashes", "short dashes")
+"""What the dashes of a line are called, by their rank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,16 @@ class Line:
     """Of points: x, the least and the greatest value that y is the median of."""
     rings: Points = ()
     """Points that say something else than the rest of the line, and stand out on paper."""
+
+    @property
+    def is_dotted(self) -> bool:
+        """Return whether it is dotted since it does not count: where its dashes tell nothing else."""
+        return self.is_void and not self.label
+
+    @property
+    def is_pale(self) -> bool:
+        """Return whether it is pale since it does not count: its dashes tell it from the others."""
+        return self.is_void and bool(self.label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,16 @@ class Chart:
         )
         return [(x, y) for x, y in line.points if x > least_x and (y > least_y or math.isnan(y))]
 
+    def describe_lines(self) -> list[str]:
+        """Return what dashes, dots and pale lines mean in this chart; nothing where no line has any."""
+        words = {line.label: _DASH_WORDS[line.dashes % len(_DASH_WORDS)] for line in self.lines if line.label}
+        found = [f"{word}: {label}" for label, word in words.items()]
+        which = (
+            "trials that do not count" if any(not line.is_void for line in self.lines) else "no trial counts"
+        )
+        found += [f"dotted: {which}"] if any(line.is_dotted for line in self.lines) else []
+        return found + ([f"pale: {which}"] if any(line.is_pale for line in self.lines) else [])
+
     def to_json(self) -> dict[str, Any]:
         """Return what the script draws: one list of x, and of each line a y for each x or null."""
         kept = [self.select_points(line) for line in self.lines]
@@ -106,6 +128,7 @@ class Chart:
                 "side": line.side,
                 "trial": line.trial,
                 "void": line.is_void,
+                "dotted": line.is_dotted,
                 "dashes": line.dashes,
                 "label": printable(line.label),
                 "y": [_shorten(column[x]) if x in column and math.isfinite(column[x]) else None for x in xs],
@@ -131,7 +154,7 @@ class Charts:
     kind: ClassVar = "charts"
     sides: Sequence[ChartSide]
     charts: Sequence[Chart]
-    hint: str = "Bold: the median over the trials that count; thin: single trials; dotted: those that do not."
+    hint: str = "Bold: the median over the trials that count; thin: single trials."
 
     def to_json(self) -> dict[str, Any]:
         """Return what the script needs of the group."""

@@ -279,6 +279,11 @@ def _footnotes(compared: Comparison, rows: Sequence[MetricRow]) -> Iterator[str]
             f"better, worse: {' or '.join(tests)} test, p at most {compared.alpha:.2g}, corrected for"
             f" {compared.tests} tests (Benjamini-Hochberg)."
         )
+    moved = (cell for row in rows if row.is_moved_by_rate for cell in row.cells[1:])
+    if any(cell.answer in (Answer.HIGHER, Answer.LOWER) for cell in moved):
+        notes.append(
+            "higher, lower: of connections this follows from the rate of requests, and is no change of reuse."
+        )
     if any(cell.answer is Answer.REFUSED for cell in cells):
         notes.append(
             "refused, mixed: half of the ports were passed, and a mean over both sides of that means nothing."

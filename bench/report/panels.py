@@ -18,11 +18,13 @@ _LETTERS = 55
 """Letters of ticks' labels for which there is room below a panel."""
 _DARK = 0.55
 """Share of a heat map's span below which its colours are dark."""
+_PALE = 0.3
+"""Opacity of a line that does not count, and whose dashes mean something else."""
 _PERCENTS = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 
 
 def draw_chart(axes: "Axes", chart: Chart, sides: Sequence[ChartSide]) -> None:
-    """Draw the lines of `chart`: single trials thin, the median bold, what does not count dotted."""
+    """Draw the lines of `chart`: single trials thin, the median bold, what does not count dotted or pale."""
     if chart.x in ("percentile", "log"):
         axes.set_xscale("log")
     if chart.y == "log":
@@ -86,10 +88,8 @@ def draw_heat_map(axes: "Axes", heat: HeatMap) -> None:
 
 def list_mark_lines(chart: Chart) -> Iterator[str]:
     """Yield the legend of what is marked in a chart, each kind of mark once."""
-    lines = [line for line in chart.lines if line.label]
-    by_label = {line.label: ("solid", "dashed", "dotted")[line.dashes % 3] for line in lines}
-    if by_label:
-        yield "; ".join(f"{dashes}: {label}" for label, dashes in by_label.items())
+    if described := chart.describe_lines():
+        yield "; ".join(described)
     labels = list(dict.fromkeys(mark.label for mark in chart.marks))
     for label in labels:
         marks = [mark for mark in chart.marks if mark.label == label]
@@ -108,8 +108,9 @@ def _draw_line(axes: "Axes", points: Points, line: Line, side: ChartSide, is_ste
     x, y = zip(*points, strict=True)
     is_bold = line.trial is None and not line.is_void
     axes.plot(
-        x, y, color=_colour(side.colour), lw=2.2 if is_bold else 0.8, alpha=1.0 if is_bold else 0.5,
-        ls=VOID_DASHES if line.is_void else DASHES[line.dashes % len(DASHES)],
+        x, y, color=_colour(side.colour), lw=2.2 if is_bold else 0.8,
+        alpha=1.0 if is_bold else _PALE if line.is_pale else 0.5,
+        ls=VOID_DASHES if line.is_dotted else DASHES[line.dashes % len(DASHES)],
         zorder=4 if is_bold else 3, drawstyle="steps-post" if is_step else "default",
     )  # fmt: skip
 

@@ -25,8 +25,8 @@ a brown and a grey in place of their yellow and black, which do not show on whit
 _MODE_RANKS = {"short": 0, "keepalive": 1}
 HOLDER_RANKS = {"proxy": 0, "backend": 4, "nobody": 1, "unseen": 7}
 """Of colours, by who holds TIME_WAIT: the proxy (its ports run out), the backend, none; or not measured."""
-HOSTS = ("proxy", "backend", "client")
-"""In the order of the dashes of their lines."""
+HOSTS = {"proxy": 0, "backend": 1, "client": 3}
+"""The rank of the dashes of their lines; dots are those of trials that do not count."""
 VOID_DASHES: Any = (0, (1, 2))
 """Of trials that do not count."""
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)))

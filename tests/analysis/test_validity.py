@@ -198,3 +198,12 @@ def test_only_what_is_void_is_called_so(whole: float, voids: bool, advice: str) 
     (warning,) = validity.machine_warnings(None, OtherShares(whole, whole))
     assert warning.voids == voids
     assert warning.advice.startswith(advice)
+
+
+@pytest.mark.parametrize(("exhausted_s", "is_said"), [(None, False), (2.34, True)])
+def test_a_scenario_that_used_half_of_its_ports_says_whether_it_used_all(
+    exhausted_s: float | None, is_said: bool
+) -> None:
+    (warning,) = validity.cliff_warnings(Ports(1000, 1000, 1000, 1.2, exhausted_s), 5.0)
+    assert "half of the 1,000 ports were used after 1.2 s, and connect() slowed down" in warning.message
+    assert ("none was left after 2.3 s, and connect() failed" in warning.message) is is_said

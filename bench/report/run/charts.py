@@ -15,6 +15,8 @@ from bench.report.text_table import format_number
 from bench.runs.record import Trial
 
 _RATE = "requests_per_s"
+_HELD = "time_wait.proxy.peak"
+"""Whether a trial counts for TIME_WAIT, on whichever host: a busy machine voids no count of sockets."""
 _REUSE = "upstream.requests_per_connection"
 _CPU, _CPU_BEFORE = "cpu_us_per_request.proxy", "cpu_us_per_request_before_cliff.proxy"
 _HINT = "Medians over the trials that count; the thin line goes from the least to the greatest of them."
@@ -62,9 +64,9 @@ def build_charts(sides: Sequence[Side]) -> Charts:
     return Charts(named, [chart for chart in charts if chart.lines])
 
 
-def select_trials(side: Side) -> tuple[Trial, ...]:
-    """Return the trials that count; where none does all of them, which are then drawn as void."""
-    return side.counted or side.trials
+def select_trials(side: Side, key: str = _RATE) -> tuple[Trial, ...]:
+    """Return the trials that count for a metric; where none does all of them, which are drawn as void."""
+    return side.counted_for(metrics.named(key)) or side.trials
 
 
 def rank_sides(sides: Sequence[Side]) -> Iterator[tuple[Side, int]]:
@@ -117,15 +119,19 @@ def _drawn(side: Side) -> tuple[Trial, ...]:
 def build_lines(
     rank: int, side: Side, trials: dict[int, series.Points], median: series.Points, host: str = ""
 ) -> Iterator[Line]:
-    """Yield the trials of a side that are drawn one by one, and their median; `host` has its own dashes."""
-    dashes, label = (HOSTS.index(host), f"on the {host}") if host else (0, "")
-    invalid = {trial.trial for trial in side.trials if trial not in side.counted}
+    """Yield the trials of a side that are drawn one by one, and their median.
+
+    Those of a `host` are counts of sockets, and have dashes of their own.
+    """
+    counted = side.counted_for(metrics.named(_HELD if host else _RATE))
+    dashes, label = (HOSTS[host], f"on the {host}") if host else (0, "")
+    invalid = {trial.trial for trial in side.trials if trial not in counted}
     shown = {trial.trial for trial in _drawn(side)}
     for number, points in trials.items():
         if number in shown and points:
             yield Line(rank, points, number, number in invalid, dashes, label)
     if median:
-        yield Line(rank, median, None, not side.counted, dashes, label)
+        yield Line(rank, median, None, not counted, dashes, label)
 
 
 def _build_rate_chart(sides: Sequence[Side]) -> Chart:
@@ -161,13 +167,13 @@ def _build_time_wait_chart(sides: Sequence[Side]) -> Chart:
             found = series.collect_points(side, side.trials, host, lambda row: row.time_wait)
             if not any(value for points in found.values() for _, value in points):
                 continue
-            chosen = {trial.trial for trial in select_trials(side)}
+            chosen = {trial.trial for trial in select_trials(side, _HELD)}
             counted = {number: points for number, points in found.items() if number in chosen}
             lines += build_lines(index, side, found, series.compute_median_line(counted), host)
     # Of several machines the sum is drawn, and that of no number of ports is near.
     several = {id(side): sum(each.role == "proxy" for each in side.run.machines) > 1 for side in sides}
     alone = [side for side in sides if not several[id(side)]]
-    ports = [trial.ports for side in alone for trial in select_trials(side)]
+    ports = [trial.ports for side in alone for trial in select_trials(side, _HELD)]
     tuples = max(
         (each.tuples for each in ports if (each.used_peak or 0) > each.tuples * MANY_PORTS), default=0
     )

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bench import units
-from bench.analysis import claims, machine_differences, machine_figures, metrics
+from bench.analysis import claims, exhaustion, machine_differences, machine_figures, metrics
 from bench.analysis.claims import RunVerdict, Sample, Standing
+from bench.analysis.exhaustion import Exhaustion
 from bench.analysis.sides import Side, differences, label, split
 from bench.report.run import target
 from bench.report.text_table import format_number
@@ -51,12 +52,18 @@ def _claim_of(short: Side, keepalive: Side) -> str:
     is_upstream = keepalive.name == keepalive.mode
     what = "Keep-alive upstream connections" if is_upstream else _capitalized(keepalive.name)
     if ratio is None:
-        return f"{what}: {cost}; rates are void" if cost else ""
+        return f"{what}: {cost}; rates are void{_format_fall(short)}" if cost else ""
     gain = f"{units.ratio(ratio)} the requests per second"
-    after = compute_median(short, "ports.rate_after")
     before = " before half of the ports are used" if has_cliff(short) else ""
-    fall = "" if after is None else f"; after it short falls to {units.rate(after)}"
-    return f"{what}: {gain}{f' at {cost}' if cost else ''}{before}{fall}"
+    return f"{what}: {gain}{f' at {cost}' if cost else ''}{before}{_format_fall(short)}"
+
+
+def _format_fall(short: Side) -> str:
+    """Return what a title says of short connections after the cliff: the rate, or that no port was left."""
+    if (spent := exhaustion.find(short)) is not None:
+        return f"; {short.name} had {format_end(spent)}"
+    after = compute_median(short, "ports.rate_after")
+    return "" if after is None else f"; after it {short.name} falls to {units.rate(after)}"
 
 
 def suggest_command(run: Run) -> str:
@@ -115,15 +122,16 @@ def state_cliff(sides: Sequence[Side]) -> list[Statement]:
     fullest = machine_figures.find_fullest(short)
     where = "" if fullest is None else f" of {fullest.name}"
     half = f"after {format_number(half_s, 's')} s half of the {_count_ports(short)} ports{where} were in use"
-    exhausted_s = compute_median(short, "ports.exhausted_s")
-    end = "" if exhausted_s is None else f", and nothing but errors after {format_number(exhausted_s, 's')} s"
+    spent = exhaustion.find(short)
+    end = "" if spent is None else f", and {format_end(spent)}"
     return [
         Statement(
             f"Before the cliff: {keepalive.name} serves {units.ratio(rate / before)} as many",
             f"{rates}{cost}",
         ),
         Statement(
-            f"The cliff: {short.name} falls from {units.rate(before)} to {units.rate(after)}",
+            f"The cliff: {short.name} falls from {units.rate(before)} to {units.rate(after)}"
+            f"{'' if spent is None else ', then has no port left'}",
             f"{half}{_format_how_many(short)}{end}; {keepalive.name} has no cliff",
         ),
     ]
@@ -220,7 +228,10 @@ def format_rate(side: Side) -> str:
     standing, per_s = get_sample(side, "requests_per_s").standing, compute_rate(side)
     if per_s is None:
         return "void" if standing is Standing.VOID else "-"
-    return f"{units.rate(per_s)} before half of its ports" if has_cliff(side) else units.rate(per_s)
+    if not has_cliff(side):
+        return units.rate(per_s)
+    end = "" if exhaustion.find(side) is None else ", none left in the end"
+    return f"{units.rate(per_s)} before half of its ports{end}"
 
 
 # -- the sentences
@@ -239,7 +250,8 @@ def _summarize_side(side: Side) -> Iterator[str]:
         yield f"{side.name} {were} answered at {units.rate(rate.median)}"
     if has_cliff(side):
         yield _summarize_cliff(side)
-        yield from _summarize_end(side)
+    if (spent := exhaustion.find(side)) is not None:
+        yield f"it had {format_end(spent)}"
     unsteady = sum(claims.is_unsteady(trial) for trial in side.counted)
     if 2 * unsteady > len(side.counted):
         yield f"{side.name} was never steady in {unsteady} of {len(side.counted)} trials"
@@ -269,11 +281,13 @@ def _summarize_cliff(side: Side) -> str:
     return f"{text}, and its rate went from {units.rate(before)} to {units.rate(after)}"
 
 
-def _summarize_end(side: Side) -> Iterator[str]:
-    exhausted_s, failed = compute_median(side, "ports.exhausted_s"), compute_median(side, "errors")
-    if exhausted_s is not None:
-        cost = f", and {_count(failed, 'request')} failed" if failed else ""
-        yield f"it had no port left after {format_number(exhausted_s, 's')} s{cost}"
+def format_end(spent: Exhaustion) -> str:
+    """Return what a side had in the end: no port, since when, and how many requests failed."""
+    when = "" if spent.after_s is None else f" after {format_number(spent.after_s, 's')} s"
+    which = "" if spent.trials == spent.of else f" (in {spent.trials} of {spent.of} trials)"
+    failed = f", and {_count(spent.failed, 'request')} failed" if spent.failed else ""
+    status = f" ({'' if spent.is_only_status else 'most with '}status {spent.status})"
+    return f"no port left{when}{which}{failed}{status if failed and spent.status else ''}"
 
 
 def _compare_modes(short: Side, keepalive: Side) -> Iterator[str]:
@@ -302,23 +316,23 @@ def _compute_cpu_share(short: Side, keepalive: Side) -> str | None:
 
 def _format_side(side: Side) -> str:
     opened, rate = compute_median(side, "upstream.connections_opened"), get_sample(side, "requests_per_s")
+    spent = exhaustion.find(side)
+    end = "" if spent is None else f", then {format_end(spent)}"
     if rate.standing is Standing.VOID:
-        void = "nothing counts" if opened is None else f"{_count(opened, 'connection')}; rates are void"
+        void = "nothing counts" if opened is None else f"{_count(opened, 'connection')}{end}; rates are void"
         return f"{side.name}: {void}, since {claims.explain(side.trials)}"
     before, after = compute_median(side, "ports.rate_before"), compute_median(side, "ports.rate_after")
     if before is None or after is None:
         on = "" if opened is None else f" on {_count(opened, 'connection')}"
-        return f"{side.name}: {_format_requests(rate.median or 0.0)}{on}"
+        return f"{side.name}: {_format_requests(rate.median or 0.0)}{on}{end}"
     half_s = compute_median(side, "ports.half_range_passed_s") or 0.0
     fullest = machine_figures.find_fullest(side)
     whose = "" if fullest is None else f" of {fullest.name}"
     half = f"half of the {_count_ports(side)} ports{whose}"
     text = f"{side.name}: {_format_requests(before)} until {half} were used"
-    text += f" after {format_number(half_s, 's')} s{_format_how_many(side)}, then {units.rate(after)}"
-    exhausted_s = compute_median(side, "ports.exhausted_s")
-    if exhausted_s is not None:
-        text += f", and nothing but errors after {format_number(exhausted_s, 's')} s"
-    return text
+    return (
+        f"{text} after {format_number(half_s, 's')} s{_format_how_many(side)}, then {units.rate(after)}{end}"
+    )
 
 
 def _format_how_many(side: Side) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.analysis import claims, sweep
+from bench.analysis import claims, exhaustion, sweep
 from bench.analysis.claims import RunVerdict
 from bench.analysis.knee import Knee
 from bench.analysis.sweep import Curve, Point, SweepCell, SweepFigure
 from bench.plan.grid import Axis
 from bench.report.html import Table
-from bench.report.run import machines
+from bench.report.run import finding, machines
 from bench.report.sweep import search_text
 from bench.report.text_table import (
     format_number,
@@ -75,6 +75,9 @@ def summarize_warnings(run: SweepRun) -> list[str]:
             f"{_name_cells(crossed)}: half of the ports were used; the rate (<) is the one before, and there"
             " is no latency, since it would be of both"
         )
+    for cell in sweep.cells(run):
+        if (spent := exhaustion.find(cell.side)) is not None:
+            warnings.append(f"{cell.side.case}: {finding.format_end(spent)}")
     if (missing := _count_missing(run)) and not run.objective:
         cells = "1 cell has" if missing == 1 else f"{missing} cells have"
         warnings.append(f"{cells} no trial yet; `bench sweep --resume {run.directory}` goes on")

@@ -45,8 +45,8 @@
     return {
       stroke: sideColour(group, line.side),
       width: isMedian ? 2.4 : 1,
-      alpha: isMedian ? 1 : 0.5,
-      dash: line.void ? [3, 5] : DASHES[line.dashes % DASHES.length],
+      alpha: line.void && !line.dotted ? 0.35 : isMedian ? 1 : 0.5,
+      dash: line.dotted ? [3, 5] : DASHES[line.dashes % DASHES.length],
       spanGaps: !chart.sparse,
       show: isShown(group, line),
       points: { show: chart.sparse, size: 7, fill: sideColour(group, line.side) },

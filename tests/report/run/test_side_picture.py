@@ -95,7 +95,8 @@ def test_exhausted_ports_are_marked_in_time(tmp_path: Path) -> None:
     stories = {"short": SHORT_NARROW, "keepalive": KEEPALIVE}
     said = words(drawn(write(tmp_path, stories, hosts={"ports": 2000})))
     assert "vertical line: all ports used after 3.5 s" in said
-    assert "and nothing but errors after 3.5 s" in said
+    assert "then has no port left" in said
+    assert "and no port left after 3.5 s, and 12,708 requests failed" in said
 
 
 def test_magnitudes_are_bars_from_zero_and_latencies_dots_between_powers_of_ten(figure: Figure) -> None:
@@ -127,6 +128,42 @@ def test_what_does_not_count_is_hatched_and_bears_no_figure(cliff: Path) -> None
     assert [bool(patch.get_hatch()) for patch in figure.axes[4].patches] == [False, True]
     assert "12,919" not in words(figure)
     assert "keepalive (void)" in words(figure)
+
+
+def list_lines(axes: Axes) -> set[tuple[str, float]]:
+    """Return the dashes and the opacity of the lines of data; marks have none of the colours of sides."""
+    drawn = [line for line in axes.lines if line.get_color() in style.PALETTE and len(line.get_xdata()) > 2]
+    return {(str(line.get_linestyle()), line.get_alpha() or 1.0) for line in drawn}
+
+
+@pytest.mark.parametrize(
+    ("code", "held", "legend"),
+    [
+        ("machine-shared", {("-", 0.5), ("-", 1.0)}, "solid: on the proxy"),
+        ("no-traffic", {("-", 0.3)}, "solid: on the proxy; pale: no trial counts"),
+    ],
+)
+def test_lines_that_do_not_count_keep_the_dashes_of_their_host(
+    cliff: Path, code: str, held: set[tuple[str, float]], legend: str
+) -> None:
+    run = read.read(cliff)
+    void = {"valid": False, "warnings": (TrialWarning(code, "seen", voids=True),)}
+    trials = tuple(dataclasses.replace(trial, **void) for trial in run.trials)
+    figure = side_picture.draw(sides.split(dataclasses.replace(run, trials=trials), timeline.read(cliff)))
+    assert {alpha for _, alpha in list_lines(figure.axes[0])} == {0.5}
+    assert list_lines(figure.axes[1]) == held
+    texts = [text.get_text() for text in figure.texts]
+    assert legend in texts
+    assert texts.count("dotted: no trial counts") == 2, "of the rates and of the latencies"
+
+
+def test_some_trials_that_do_not_count_are_called_so(cliff: Path) -> None:
+    run = read.read(cliff)
+    first = dataclasses.replace(run.trials[0], valid=False)
+    run = dataclasses.replace(run, trials=(first, *run.trials[1:]))
+    said = words(side_picture.draw(sides.split(run, timeline.read(cliff))))
+    assert "dotted: trials that do not count" in said
+    assert "pale: trials that do not count" in said
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,17 @@ def test_the_table_has_a_row_for_each_cell_and_says_what_is_before_the_cliff() -
     assert list(table.rows[0][1:3]) == ["8,000 <", "past half"]
 
 
+def test_a_cell_whose_ports_ran_out_is_named_with_what_failed() -> None:
+    def spend(trial: SweepTrial) -> SweepTrial:
+        if trial.cell[POOL_IDLE] != 0:
+            return trial
+        ports = replace(trial.ports, exhausted_s=2.5)
+        return replace(trial, ports=ports, errors={"status": 70}, statuses={"502": 70})
+
+    warnings = text.summarize_warnings(run({POOL_IDLE: POOLS}, change=spend))
+    assert "pool-idle=0: no port left after 2.5 s, and 70 requests failed (status 502)" in warnings
+
+
 def test_the_knee_is_named_in_words_or_why_there_is_none() -> None:
     (sentence,) = text.summarize(run({POOL_IDLE: POOLS[1:]}))
     assert "it levels off at pool-idle 16" in sentence
