@@ -152,7 +152,7 @@ def _width() -> int:
 def _rows(compared: Comparison) -> Iterator[MetricRow]:
     """Yield the rows that are worth reading."""
     before = tables.ONLY_WITH_CLIFF
-    has_cliff = any(row.metric.key == "ports.half_range_passed_s" and row.is_telling for row in compared.rows)
+    has_cliff = any(row.metric.key == "ports.rate_before" and row.is_telling for row in compared.rows)
     for row in compared.rows:
         if row.is_telling and (has_cliff or not row.metric.key.startswith(before)):
             yield row
@@ -240,7 +240,7 @@ def _shown(cell: Cell, unit: str) -> tuple[str, str]:
 
 
 def _missing(cell: Cell) -> str:
-    """Return what stands in place of a median: that it is an average over the cliff, or nothing."""
+    """Return what stands in place of a median: that it is mixed over the cliff, or nothing."""
     return "mixed" if cell.values else "-"
 
 
@@ -273,6 +273,11 @@ def _footnotes(compared: Comparison, rows: Sequence[MetricRow]) -> Iterator[str]
             f"[low, high]: {100 * (1 - compared.alpha):.3g} % interval of the ratio to"
             f" {printable_line(compared.sides[0].name)} (Hodges-Lehmann{over})."
         )
+    if any(cell.ratio and cell.ratio.low is None for cell in cells):
+        notes.append(
+            f"a ratio is the median of those of all pairs of trials to"
+            f" {printable_line(compared.sides[0].name)} (Hodges-Lehmann), not that of the medians."
+        )
     if tested := [cell for cell in cells if cell.p is not None]:
         tests = sorted({"Wilcoxon signed-rank" if cell.pairs else "Mann-Whitney" for cell in tested})
         notes.append(
@@ -286,7 +291,7 @@ def _footnotes(compared: Comparison, rows: Sequence[MetricRow]) -> Iterator[str]
         )
     if any(cell.answer is Answer.REFUSED for cell in cells):
         notes.append(
-            "refused, mixed: half of the ports were passed, and a mean over both sides of that means nothing."
+            "refused, mixed: before and after half of the ports were used; a figure over both means nothing."
         )
     yield from (_fold(note) + "\n" for note in notes)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bench.analysis import ceiling
-from bench.runs.record import Ports
+from bench.runs.ports_record import Ports
 
 
 def ticks(*rates: float) -> list[tuple[float, int]]:

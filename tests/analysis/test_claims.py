@@ -10,7 +10,8 @@ from bench.analysis import claims, metrics
 from bench.analysis.claims import RunVerdict, Standing
 from bench.analysis.metrics import Metric
 from bench.errors import ExitCode
-from bench.runs.record import Ports, Run, ScenarioTrial, SubjectRecord, Trial, TrialWarning
+from bench.runs.ports_record import Ports
+from bench.runs.record import Run, ScenarioTrial, SubjectRecord, Trial, TrialWarning
 
 RATE, CPU, OPENED = (
     metrics.named(key)
