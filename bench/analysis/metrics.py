@@ -24,8 +24,6 @@ _COUNTS = frozenset(
         "behind_target.opened_at_least",
         "behind_target.opened_at_most",
         "ports.used_peak",
-        "established",
-        "close_wait",
     }
 )
 """Keys of counts, beside those that begin as the next; others without a unit are ratios and shares."""

@@ -44,8 +44,9 @@ class Estimate:
 
 
 def median(values: Sequence[float], is_count: bool = False) -> float:
-    """Return the median; of an even number of counts the upper of the two in the middle: no half socket."""
-    return statistics.median_high(values) if is_count else statistics.median(values)
+    """Return the median; of counts as a whole number, half a socket being rounded up."""
+    middle = statistics.median(values)
+    return math.floor(middle + 0.5) if is_count else middle
 
 
 def median_interval(values: Sequence[float], alpha: float = ALPHA, is_count: bool = False) -> Estimate:

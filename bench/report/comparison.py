@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _WIDEST = 80
 _MOST_PANELS = 9
+_ON_RATIOS = (
+    "A ratio is the median of the ratios of all pairs of trials (Hodges-Lehmann), not that of the medians."
+)
 
 
 def text(compared: Sequence[Comparison], keys: Sequence[str] = ()) -> str:
@@ -48,9 +51,17 @@ def text(compared: Sequence[Comparison], keys: Sequence[str] = ()) -> str:
             continue
         parts.append(_one(comparison, [line for line in comparison.warnings if line not in seen]))
         seen.update(comparison.warnings)
+    if any(_has_bare_ratio(each, keys) for each in compared):
+        parts.append(f"{_fold(_ON_RATIOS)}\n")
     if not keys and _is_watch(compared):
         parts.insert(0, f"{wrap(watch.summarize(compared))}\n")
     return "\n".join(parts)
+
+
+def _has_bare_ratio(compared: Comparison, keys: Sequence[str]) -> bool:
+    """Return whether a ratio is shown that has no interval, whose note would say what it is."""
+    rows = [row for row in _rows(compared) if not keys or row.metric.key in keys]
+    return any(cell.ratio and cell.ratio.low is None for row in rows for cell in row.cells)
 
 
 def format_verdicts(judged: Iterable[Judged]) -> str:
@@ -272,11 +283,6 @@ def _footnotes(compared: Comparison, rows: Sequence[MetricRow]) -> Iterator[str]
         notes.append(
             f"[low, high]: {100 * (1 - compared.alpha):.3g} % interval of the ratio to"
             f" {printable_line(compared.sides[0].name)} (Hodges-Lehmann{over})."
-        )
-    if any(cell.ratio and cell.ratio.low is None for cell in cells):
-        notes.append(
-            f"a ratio is the median of those of all pairs of trials to"
-            f" {printable_line(compared.sides[0].name)} (Hodges-Lehmann), not that of the medians."
         )
     if tested := [cell for cell in cells if cell.p is not None]:
         tests = sorted({"Wilcoxon signed-rank" if cell.pairs else "Mann-Whitney" for cell in tested})

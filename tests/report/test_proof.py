@@ -9,7 +9,6 @@ from bench.prove.load_test import ConfigSide, Cost, LoadWindow
 from bench.prove.proof import ConnectionWitnesses, LocationResult, Measurement, Proof
 from bench.prove.requests import Request
 from bench.report.config import load_test as load_report
-from bench.runs.record import TrialWarning
 from bench.report.config import proof as report
 from bench.runs.record import TrialWarning
 from nginx.tree import Place
@@ -111,7 +110,9 @@ def test_enough_windows_tell_a_difference_and_a_busy_machine_voids_rates_alone()
         for each in (window("as it is", 4000 + step, 160, 1), window("repaired", 20_000 + step, 40, 0.001))
     ]
     text = load_report.format_costs([found])
-    assert "instead of 1 for each, spends 25.0 % of\nnginx's CPU per request and serves 5x the requests" in text
+    assert (
+        "instead of 1 for each, spends 25.0 % of\nnginx's CPU per request and serves 5x the requests" in text
+    )
     busy = TrialWarning("machine-shared", "others used 80% of all cores", "run one at a time", voids=True)
     found.windows = [replace(each, busy=busy) for each in found.windows]
     text = load_report.format_costs([found])

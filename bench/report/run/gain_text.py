@@ -32,7 +32,7 @@ def format_trials(gain: Gain) -> str:
     counts = sorted({len(fewest.old), len(fewest.new)})
     if counts == [1]:
         return "in this trial of each"
-    return f"in these {' and '.join(map(str, counts))} trials{' each' if len(counts) == 1 else ''}"
+    return f"in these {counts[0]} trials each" if len(counts) == 1 else f"in these {sum(counts)} trials"
 
 
 def format_limit(gain: Gain) -> str:

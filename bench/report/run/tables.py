@@ -55,6 +55,8 @@ _CPU, _CPU_BEFORE = "cpu_us_per_request.", f"{ONLY_WITH_CLIFF}."
 # (column of the table of trials, metric)
 _COLUMNS = (
     ("requests/s", "requests_per_s"),
+    ("before half of the ports", "ports.rate_before"),
+    ("after it", "ports.rate_after"),
     ("p50, ms", "latency_ms.p50"),
     ("p99, ms", "latency_ms.p99"),
     ("requests", "upstream.requests_total"),
@@ -122,9 +124,10 @@ def name_tools(trials: Iterable[Trial]) -> str:
 
 def build_trial_table(run: Run) -> Table:
     """Return a row for each trial, as it was measured, and how each witness counted its connections."""
+    has_cliff = any(map(claims.crossed_cliff, run.trials))
     shown = [
         (title, metric)
-        for title, key in _COLUMNS
+        for title, key in (map(_before_cliff, _COLUMNS) if has_cliff else _COLUMNS)
         if any(map((metric := metrics.named(key)).of, run.trials)) or key == "errors"
     ]
     rows = [

@@ -16,7 +16,8 @@ from matplotlib.patches import Rectangle
 from bench.analysis import sides
 from bench.commands.compare import select
 from bench.errors import ResultsError
-from bench.report import style
+from bench.report import panels, style
+from bench.report.charts import Chart, ChartSide, Line
 from bench.report.run import finding, side_picture
 from bench.report.style import WARNING, ColouredSides
 from bench.runs import read, timeline
@@ -92,6 +93,51 @@ def test_both_ways_over_the_ports_are_marked_and_labelled(figure: Figure) -> Non
     assert "vertical line: half of the ports used after 1.5 s" in words(figure)
     assert "dashed line: half of the 28,232 ports: connect() slows down" in words(figure)
     assert "dashed line: all 28,232 ports: connect() fails" in words(figure)
+
+
+def test_ports_that_can_be_taken_again_are_not_said_to_slow_connect_down(cliff: Path) -> None:
+    run = read.read(cliff)
+    free = {"reuses": True, "rate_before": None, "rate_after": None}
+    trials = tuple(
+        dataclasses.replace(each, ports=dataclasses.replace(each.ports, **free)) for each in run.trials
+    )
+    said = words(
+        side_picture.draw(sides.split(dataclasses.replace(run, trials=trials), timeline.read(cliff)))
+    )
+    assert "vertical line: half of the ports in use, but most can be taken again after 1.5 s" in said
+    assert "dashed line: half of the 28,232 ports, but most can be taken again" in said
+    assert "connect()" not in said
+
+
+def test_without_a_warm_up_nothing_is_grey(cliff: Path) -> None:
+    run = read.read(cliff)
+    assert "grey: warm-up" in words(drawn(cliff))
+    trials = tuple(dataclasses.replace(each, warmup_s=0.0004) for each in run.trials)
+    pair = sides.split(dataclasses.replace(run, trials=trials), timeline.read(cliff))
+    assert "grey" not in words(side_picture.draw(pair))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (0.4, 900.0, ["1", "10", "100"]),
+        (2.1, 8.7, ["5"]),
+        (2.1, 2.9, []),
+        (1.5, 30.0, ["2", "5", "10", "20"]),
+    ],
+)
+def test_a_logarithmic_axis_has_numbers(low: float, high: float, labels: list[str]) -> None:
+    line = Line(0, [(1.0, low), (100.0, high)])
+    chart = Chart("Latency", "ms", [line], x="percentile", y="log")
+    figure = Figure()
+    axes = figure.subplots()
+    panels.draw_chart(axes, chart, [ChartSide("short", 0)])
+    figure.draw_without_rendering()
+    bottom, top = axes.get_ylim()
+    ticks = zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)
+    shown = [label.get_text() for at, label in ticks if bottom <= at <= top]
+    assert len([text for text in shown if text]) >= 2
+    assert set(labels) <= set(shown)
 
 
 def test_exhausted_ports_are_marked_in_time(tmp_path: Path) -> None:
