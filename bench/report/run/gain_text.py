@@ -11,7 +11,10 @@ def format_rate(gain: Gain, what: str = "requests per second") -> str:
         return ""
     if gain.rate.answer is Answer.NO_DIFFERENCE:
         return f"the same {what}{_format_bound(gain.rate)}"
-    return f"{units.ratio(gain.rate_ratio)} the {what}"
+    # With an interval a comparison gives three digits, as of all that stand together.
+    has_interval = gain.rate.ratio is not None and gain.rate.ratio.low is not None
+    ratio = units.ratios([gain.rate_ratio])[0] if has_interval else units.ratio(gain.rate_ratio)
+    return f"{ratio} the {what}"
 
 
 def format_cpu(gain: Gain, whose: str) -> str:
