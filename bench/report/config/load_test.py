@@ -96,4 +96,7 @@ def _format_windows(cells: Sequence[Cell]) -> str:
     """Return in how many windows ratios were seen, where those cannot tell that it is a difference."""
     samples = [cell.samples for cell in cells if cell.answer is Answer.CANNOT_TELL and cell.samples]
     counts = [min(len(each.old), len(each.new)) for each in samples]
-    return f"and in these {min(counts)} windows of each side it " if counts else ""
+    if not counts:
+        return ""
+    windows = "this window" if min(counts) == 1 else f"these {min(counts)} windows"
+    return f"and in {windows} of each side it "

@@ -19,6 +19,7 @@ _HELD = "time_wait.proxy.peak"
 _REUSE = "upstream.requests_per_connection"
 _CPU, _CPU_BEFORE = "cpu_us_per_request.proxy", "cpu_us_per_request_before_cliff.proxy"
 _HINT = "Medians over the trials that count; the thin line goes from the least to the greatest of them."
+_MIXED = "; mixed: before and after half of the ports were used"
 _HALF_FREE = "half of the ports in use, but most can be taken again"
 SECONDS = "seconds from the first connect"
 _SHORTEST_WARMUP_S = 0.02
@@ -46,7 +47,7 @@ def build_glance(sides: Sequence[Side]) -> Glance:
         ),
         BarChart(
             "Latency",
-            "ms, on a logarithmic axis",
+            f"ms, on a logarithmic axis{_MIXED if has_cliff else ''}",
             [
                 _build_bar(side, f"latency_ms.{key}", rank, f"{side.name}, {key}")
                 for side, rank in rank_sides(sides)
