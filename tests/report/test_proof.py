@@ -63,6 +63,14 @@ def test_what_is_wrong_is_loud() -> None:
     assert "check and traffic DISAGREE on 1; WITNESSES DISAGREE: the" in text
 
 
+def test_thousands_are_parted_in_every_count() -> None:
+    many = Measurement(1000, 1000, 0, 0, 1000, 2000, {200: 7000, 502: 3000}, closed=9000)
+    found = replace(proof(), results=[replace(RESULT, measured=many)])
+    text = " ".join(report.format_proofs([found], "at-once").split())
+    assert "1,000 connections for 1,000 requests; TIME_WAIT 1,000 at nginx, 2,000 at the backend" in text
+    assert "(6,000 reset); status 502 3,000 times" in text
+
+
 def test_what_was_not_proven_says_why() -> None:
     rejected = replace(proof(), rejection=Rejection('invalid value "x"', Place("x", 5)), changes=())
     text = report.format_proofs([rejected], "at-once")

@@ -140,22 +140,26 @@ def test_a_busy_machine_is_one_line_with_the_count_of_trials_and_the_worst(direc
     ]
 
 
+TRIANGULAR = (0, 1, 3, 6, 10)
+"""Of which the first and the third, and the second and the fourth, have a half between them."""
+
+
 def test_an_even_number_of_trials_has_no_half_connection_in_table_and_sentence(directory: Make) -> None:
     run = read.read(directory("cliff", trials=2))
     few = tuple(
         dataclasses.replace(
             each,
-            upstream=dataclasses.replace(each.upstream, connections_opened=4 + each.trial),
-            time_wait={**each.time_wait, "backend": TimeWait(5 + each.trial, 0)},
+            upstream=dataclasses.replace(each.upstream, connections_opened=4 + TRIANGULAR[each.trial]),
+            time_wait={**each.time_wait, "backend": TimeWait(5 + TRIANGULAR[each.trial], 0)},
         )
         for each in run.trials
     )
     shown = text.format_run(dataclasses.replace(run, trials=few))
     sentences = shown.replace("\n", " ")
-    assert "opened 6 connections for" in sentences
-    assert "opened 7 connections for" in sentences
-    assert re.search(r"upstream connections +6 \(5 to 7\) +7 \(6 to 8\)", shown), shown
-    assert re.search(r"TIME_WAIT backend, peak +7 \(6 to 8\) +8 \(7 to 9\)", shown), shown
+    assert "opened 8 connections for" in sentences
+    assert "opened 11 connections for" in sentences
+    assert re.search(r"upstream connections +8 \(5 to 10\) +11 \(7 to 14\)", shown), shown
+    assert re.search(r"TIME_WAIT backend, peak +9 \(6 to 11\) +12 \(8 to 15\)", shown), shown
 
 
 def test_half_of_the_ports_that_can_be_taken_again_is_no_cliff(directory: Make) -> None:
@@ -169,6 +173,16 @@ def test_half_of_the_ports_that_can_be_taken_again_is_no_cliff(directory: Make) 
     assert "before half" not in said.partition("\n\n")[2].replace("\n", " ")
     sentence = "Half of its 28,232 ports were in use after 1.5 s, but most can be taken again (tcp_tw_reuse)."
     assert sentence in said.replace("\n", " ")
+
+
+def test_a_scenario_is_listed_in_one_table_with_the_other_runs_in_their_order(tmp_path: Path) -> None:
+    run = read.read(write(tmp_path, {"short": SHORT}, trials=1))
+    chat = dataclasses.replace(run, plan={"scenario": "chat"}, trials=())
+    listed = [read.Listed(Path(name), each) for name, each in (("a", run), ("b", chat), ("c", run))]
+    said = text.format_list(listed, tmp_path)
+    assert said.count("requests/s") == 1
+    assert re.findall(r"^ ([abc]) ", said, re.MULTILINE) == ["a", "b", "c"]
+    assert re.search(r"^ b .*the scenario chat$", said, re.MULTILINE)
 
 
 def test_runs_are_listed_with_what_cannot_be_read(tmp_path: Path) -> None:
