@@ -26,5 +26,8 @@ class Progress(Protocol):
     def second(self, second: "Second") -> None:
         """Accept a second, or a part of one, that the load generator reports."""
 
-    def sample(self, sample: "HostSample", tuples: int) -> None:
-        """Accept a sample of a host, on the observers' thread; `tuples` is what the proxy's ports give."""
+    def sample(self, sample: "HostSample", tuples: int, reuses: bool = False) -> None:
+        """Accept a sample of a host, on the observers' thread.
+
+        `tuples` is what the proxy's ports give; `reuses`: those in TIME_WAIT can be taken again.
+        """

@@ -9,7 +9,8 @@ from typing import Any
 from bench.plan.grid import Grid
 from bench.plan.run_plan import Plan
 from bench.runs import storage
-from bench.runs.record import Percentiles, Ports, SubjectRecord, TrialWarning, Upstream
+from bench.runs.ports_record import Ports
+from bench.runs.record import Percentiles, SubjectRecord, TrialWarning, Upstream
 from bench.runs.sweep_trial import SweepRun, SweepTrial
 from tests.synthetic import MACHINE
 

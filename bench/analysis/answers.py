@@ -148,9 +148,9 @@ class Samples:
         return stats.signed_rank(old, self.new, alternative)
 
 
-def hold(samples: Samples, alpha: float) -> Cell:
+def hold(samples: Samples, alpha: float, is_count: bool = False) -> Cell:
     """Return what `samples` show by themselves: estimates and, not corrected yet, p."""
-    estimate = stats.median_interval(samples.new, alpha)
+    estimate = stats.median_interval(samples.new, alpha, is_count)
     ratio = samples.ratio(alpha) if samples.is_positive else None
     p = samples.p() if samples.can_differ(alpha) and not samples.are_equal else None
     pairs = len(samples.new) if samples.paired else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from bench.analysis import claims, sides
+from bench.analysis import claims, compare, sides, stats
 from bench.analysis.claims import Sample
 from bench.analysis.metrics import Metric
 from bench.runs.record import ScenarioRun, ScenarioTrial
@@ -51,6 +51,19 @@ class CaseTrials:
         if sample.median is None:
             return None
         return Spread(sample.median, min(sample.quoted), max(sample.quoted))
+
+    def ratio_to(self, base: "CaseTrials", key: str) -> float | None:
+        """Return the figure at `key` as a ratio to that of `base`, as a comparison estimates it."""
+        if self.value(key) is None or base.value(key) is None:
+            return None
+        metric = Metric(key, "")
+        first, later = (
+            claims.figures(metric, counted, counted)
+            for case in (base, self)
+            for counted in [[trial for trial in case.trials if claims.counts_for(trial, metric)]]
+        )
+        samples = compare.draw_samples(first, later, together=True)
+        return samples.ratio(stats.ALPHA).center if samples.is_positive else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from bench.runs.record import Ports
+from bench.runs.ports_record import Ports
 
 TIME_WAIT_S = 60.0
 _EDGE_S = 1e-3  # moments are rounded: a tick that ends with the window may seem to end after it
 WIDEST_RANGE = 64_512  # 1024 to 65535
+_FALL = 0.5
+"""Share of the rate before: below it the rate fell, although ports in TIME_WAIT could be taken again. The
+cliff leaves a tenth or less, and other work on the machine rarely takes half."""
 _REUSE_AFTER_S = 1.0  # Linux: tcp_twsk_unique() releases a port once the peer's timestamp has moved on
 
 
@@ -28,6 +31,8 @@ def ports(
     tuples: int,
     end_s: float,
     exhausted_s: float | None = None,
+    at_end: int | None = None,
+    reuses: bool = False,
 ) -> Ports:
     """Return what running through the ports did to a trial.
 
@@ -35,11 +40,15 @@ def ports(
     the one before ended, `used` are (moment, tuples in use) samples, in seconds from the first connect;
     `end_s` is the end of the window. The rates are None where half of the tuples was never in use;
     responses of the tick in which that happened count in neither rate, unless it was the first.
+    `at_end` is the exact count after the drain. Where `reuses`, ports in TIME_WAIT are taken again: half of
+    the tuples in use is then no cliff unless the rate fell, and all of them in use no end.
     """
     samples = sorted(used)
-    peak = max((count for _, count in samples), default=None)
+    peak = max((*(count for _, count in samples), *(() if at_end is None else (at_end,))), default=None)
+    if peak is not None and tuples:
+        peak = min(peak, tuples)  # between two counts the gauge is followed, which counts other sockets too
     half_s = _passed_s(samples, tuples / 2) if tuples else None
-    if exhausted_s is None and tuples:
+    if exhausted_s is None and tuples and not reuses:
         exhausted_s = _passed_s(samples, tuples)
     if half_s is not None and exhausted_s is not None:
         # The subject reports the end exactly, the half lies somewhere between two samples.
@@ -47,7 +56,9 @@ def ports(
     before = after = None
     if half_s is not None:
         before, after = _rates(ticks, half_s, end_s)
-    return Ports(port_range, tuples, peak, _rounded(half_s), _rounded(exhausted_s), before, after)
+        if reuses and (before is None or after is None or after > _FALL * before):
+            before = after = None
+    return Ports(port_range, tuples, peak, _rounded(half_s), _rounded(exhausted_s), before, after, reuses)
 
 
 def _passed_s(samples: Sequence[tuple[float, int]], level: float) -> float | None:

@@ -2,17 +2,16 @@
 
 Headline, sentence, table, picture, page and exit code all ask here, for runs, incidents, tours and scenarios.
 A figure counts, or it is void (it says more about the machine or the generator than about the subject), or
-it is mixed (an average over the moment when half of the ports were used), or it was not measured.
+it is mixed (over the moment when half of the ports were used), or it was not measured.
 """
 
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from bench.analysis import metrics
+from bench.analysis import metrics, stats
 from bench.analysis.metrics import Metric
 from bench.errors import ExitCode
 from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
@@ -55,8 +54,8 @@ _CAUSES = {
     "doubled": "tokens came twice",
     "unseen": "changes were not seen",
 }
-_OVER_THE_WINDOW = (*_INSTEAD, "latency_ms.", "service_ms.")
-"""Metrics that depend on when the cliff came, where it lies in the window."""
+_OVER_THE_WINDOW = (*_INSTEAD, "latency_ms.", "service_ms.", "connect_ms.", "second_opinion.")
+"""Rates, costs and times that depend on when the cliff came, where it lies in the window."""
 
 
 class Standing(StrEnum):
@@ -65,7 +64,7 @@ class Standing(StrEnum):
     COUNTS = "counts"
     VOID = "void"
     MIXED = "mixed"
-    """An average over the cliff; percentiles over it are still those of the window."""
+    """It holds the time before the cliff and after it: a rate, a cost or a time of neither."""
     MISSING = "not measured"
 
 
@@ -119,10 +118,10 @@ def crossed_cliff(trial: TrialRecord) -> bool:
     return any(warning.code == _PORT_CLIFF for warning in trial.warnings)
 
 
-def _is_average(metric: Metric) -> bool:
-    """Return whether `metric` is an average over the window, of a run or of a scenario."""
+def _is_over_window(metric: Metric) -> bool:
+    """Return whether `metric` is a rate, a cost or a time over the window, of a run or of a scenario."""
     is_rate = metric.key.startswith("figures.") and metric.key.endswith("_per_s")
-    return metric.key in _INSTEAD or metric.key.startswith("cpu_us_per_unit.") or is_rate
+    return depends_on_cliff(metric) or metric.key.startswith("cpu_us_per_unit.") or is_rate
 
 
 def depends_on_cliff(metric: Metric) -> bool:
@@ -164,6 +163,8 @@ class Sample:
     standing: Standing
     values: tuple[float, ...] = ()
     """Those that count; of a void or mixed sample those that do not."""
+    is_count: bool = False
+    """Whether they count whole things."""
 
     @property
     def quoted(self) -> tuple[float, ...]:
@@ -173,7 +174,7 @@ class Sample:
     @property
     def median(self) -> float | None:
         """Return the median that may be quoted; None where there is none."""
-        return statistics.median(self.quoted) if self.quoted else None
+        return stats.median(self.quoted, self.is_count) if self.quoted else None
 
 
 def sample(trials: Sequence[TrialRecord], metric: Metric) -> Sample:
@@ -183,9 +184,9 @@ def sample(trials: Sequence[TrialRecord], metric: Metric) -> Sample:
     if not values:
         void = tuple(metrics.values(metric, trials))
         return Sample(Standing.VOID if void else Standing.MISSING, void)
-    if _is_average(metric) and any(map(crossed_cliff, counted)):
+    if _is_over_window(metric) and any(map(crossed_cliff, counted)):
         return Sample(Standing.MIXED, values)
-    return Sample(Standing.COUNTS, values)
+    return Sample(Standing.COUNTS, values, metric.is_count)
 
 
 # -- a run

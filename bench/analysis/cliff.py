@@ -11,19 +11,18 @@ from bench.analysis.metrics import Metric
 from bench.runs.record import TrialRecord
 
 _RATE, _COST = "ports.rate_before", "cpu_us_per_request_before_cliff"
-_OTHERS = (
-    ("connect_ms.", f"{_COST}.proxy"),
-    ("second_opinion.requests_per_s", _RATE),
-    ("second_opinion.cpu_us_per_request", f"{_COST}.client"),
-    ("late", "upstream.requests_per_connection"),
-    ("never_started", "upstream.requests_per_connection"),
-)
+_OTHERS = {
+    "second_opinion.requests_per_s": _RATE,
+    "second_opinion.cpu_us_per_request": f"{_COST}.client",
+    "late": "upstream.requests_per_connection",
+    "never_started": "upstream.requests_per_connection",
+}
 
 
 def metric_instead(metric: Metric, trials: Iterable[TrialRecord]) -> str | None:
     """Return the metric to take instead of `metric`; None where it means what it says in all `trials`."""
     if not any(map(claims.crossed_cliff, trials)):
         return None
-    if claims.depends_on_cliff(metric):
-        return claims.instead_of(metric) or f"{_COST}.proxy"
-    return next((other for start, other in _OTHERS if metric.key.startswith(start)), None)
+    if (other := claims.instead_of(metric) or _OTHERS.get(metric.key)) is not None:
+        return other
+    return f"{_COST}.proxy" if claims.depends_on_cliff(metric) else None

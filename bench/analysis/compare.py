@@ -30,7 +30,7 @@ from bench.analysis.stats import Estimate
 from bench.runs.record import TrialRecord
 
 _A_COUNT = Metric("errors", "")
-_Figures: TypeAlias = Sequence[tuple[TrialRecord, float]]
+Figures: TypeAlias = Sequence[tuple[TrialRecord, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def compare(
         alpha = min(map(_left, sides), default=stats.ALPHA)
     drawn = {metric: _draw(metric, sides) for metric in compared}
     held = {
-        (metric, index): answers.hold(samples, alpha)
+        (metric, index): answers.hold(samples, alpha, metric.is_count)
         for metric, row in drawn.items()
         for index, samples in enumerate(row.samples)
         if samples is not None
@@ -196,6 +196,7 @@ class _Row:
     seconds: Sequence[Samples | None]
     """Of a figure that the rate moves: those of what it does not move; None elsewhere."""
     instead: str | None
+    is_count: bool
     mixed: Sequence[bool]
     """For each side, whether its figure is an average over the cliff, which is quoted nowhere."""
 
@@ -203,7 +204,7 @@ class _Row:
         """Return the median of a side; None where there is none to quote."""
         if not self.values[side] or self.mixed[side]:
             return None
-        return stats.median_interval(self.values[side], alpha)
+        return stats.median_interval(self.values[side], alpha, self.is_count)
 
 
 def _draw(metric: Metric, sides: Sequence[AnySide]) -> _Row:
@@ -219,22 +220,25 @@ def _draw(metric: Metric, sides: Sequence[AnySide]) -> _Row:
         for index, side in enumerate(sides[1:], 1):
             if values[index]:
                 together = are_interleaved(sides[0], side)
-                samples[index - 1] = _samples(figures[0], figures[index], together)
+                samples[index - 1] = draw_samples(figures[0], figures[index], together)
                 if others[0] and others[index]:
-                    seconds[index - 1] = _samples(others[0], others[index], together)
+                    seconds[index - 1] = draw_samples(others[0], others[index], together)
     mixed = [claims.sample(side.trials, metric).standing is Standing.MIXED for side in sides]
-    return _Row(values, samples, seconds, instead, mixed)
+    return _Row(values, samples, seconds, instead, metric.is_count, mixed)
 
 
-def _second_figures(metric: Metric, side: AnySide, figures: _Figures) -> _Figures:
+def _second_figures(metric: Metric, side: AnySide, figures: Figures) -> Figures:
     """Return what must say the same as `figures`, of the same trials; nothing where one of them has none."""
     found = [(trial, reuse.second_figure(side, metric, trial)) for trial, _ in figures]
     known = [(trial, value) for trial, value in found if value is not None]
     return known if len(known) == len(found) else []
 
 
-def _samples(first: _Figures, later: _Figures, together: bool) -> Samples:
-    """Return the values in pairs, where the trials were run in blocks and enough blocks are whole."""
+def draw_samples(first: Figures, later: Figures, together: bool) -> Samples:
+    """Return the values in pairs, where the trials were run in blocks and enough blocks are whole.
+
+    `together`: the trials of both are of the same blocks.
+    """
     if together:
         old, new = _by_block(first), _by_block(later)
         blocks = [block for block in old if block in new]
@@ -243,7 +247,7 @@ def _samples(first: _Figures, later: _Figures, together: bool) -> Samples:
     return Samples([value for _, value in first], [value for _, value in later])
 
 
-def _by_block(figures: _Figures) -> dict[int, float]:
+def _by_block(figures: Figures) -> dict[int, float]:
     return {trial.block: value for trial, value in figures if trial.block is not None}
 
 

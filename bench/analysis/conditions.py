@@ -21,6 +21,7 @@ from bench import units
 from bench.analysis import cliff, stats
 from bench.analysis.answers import Cell, Samples
 from bench.analysis.compare import Comparison, MetricRow
+from bench.analysis.metrics import Metric
 from bench.analysis.sides import AnySide
 from bench.errors import ExitCode, PlanError
 
@@ -204,7 +205,7 @@ def _judge_ratio(each: Condition, name: str, cell: Cell, samples: Samples) -> Ju
         difference = samples.times(each.value).difference(cell.alpha)
         low, high, bound = difference.low, difference.high, 0.0
         shown, between = (
-            f"{each.key} went from {_median(samples.old):,.6g} to {_median(samples.new):,.6g}",
+            f"{each.key} went from {_median(samples.old, each):,.6g} to {_median(samples.new, each):,.6g}",
             "",
         )
     if samples.are_equal and min(len(samples.old), len(samples.new)) > 1:  # 1x, whatever their number
@@ -232,8 +233,8 @@ def _too_few(each: Condition, name: str, shown: str, more: int) -> Judged:
     )
 
 
-def _median(values: Sequence[float]) -> float:
-    return stats.median_interval(values).center
+def _median(values: Sequence[float], each: Condition) -> float:
+    return stats.median(values, Metric(each.key, "").is_count)
 
 
 def _name(side: AnySide) -> str:

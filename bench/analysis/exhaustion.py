@@ -1,11 +1,10 @@
 """What became of the trials of a side whose ports ran out: when, and how many requests failed. Pure."""
 
-import statistics
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.analysis import metrics
+from bench.analysis import metrics, stats
 from bench.analysis.sides import AnySide
 from bench.runs.record import Trial
 
@@ -46,7 +45,7 @@ def find(side: AnySide) -> Exhaustion | None:
         len(trials),
         len(known),
         side.sample(metrics.named("ports.exhausted_s")).median,
-        statistics.median(failed),
+        stats.median(failed, is_count=True),
         status,
         bool(status) and answered == sum(failed),
     )

@@ -10,6 +10,26 @@ from bench.runs.record import ROLES, TrialRecord
 Better = Literal["more", "less", "neither"]
 
 
+_COUNTS = frozenset(
+    {
+        "errors",
+        "late",
+        "queued",
+        "never_started",
+        "tls.full",
+        "tls.resumed",
+        "upstream.requests_total",
+        "upstream.connections_opened",
+        "upstream.lost",
+        "behind_target.opened_at_least",
+        "behind_target.opened_at_most",
+        "ports.used_peak",
+    }
+)
+"""Keys of counts, beside those that begin as the next; others without a unit are ratios and shares."""
+_COUNTS_OF = ("time_wait.", "upstream.errors.", "hops.")
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One figure: `key` is its path in a trial's line of run.jsonl, with dots between the keys.
@@ -30,6 +50,11 @@ class Metric:
             or self.key in ("late", "queued", "never_started")
             or self.key.endswith("_s")
         )
+
+    @property
+    def is_count(self) -> bool:
+        """Return whether it counts whole things, of which no half is said: requests, connections, sockets."""
+        return self.unit == "" and (self.key in _COUNTS or self.key.startswith(_COUNTS_OF))
 
     def of(self, trial: TrialRecord) -> float | None:
         """Return the figure of `trial`; None where it was not measured."""

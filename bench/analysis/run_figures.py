@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from bench.analysis import claims, machine_figures, stats
+from bench.analysis import claims, cliff, machine_figures, stats
 from bench.analysis.claims import RunVerdict, Sample, Standing
 from bench.analysis.machine_figures import MachineMetric
 from bench.analysis.metrics import Metric
@@ -28,7 +28,7 @@ class Figure:
     trials: int = 0
     """Trials that the median is of."""
     instead: str | None = None
-    """The metric to take where this one is an average over the cliff."""
+    """The metric to take where this one is mixed over the cliff."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +100,13 @@ def _summarize_machines(
 
 def _summarize_metric(trials: Sequence[TrialRecord], metric: Metric) -> Figure:
     sample = claims.sample(trials, metric)
-    instead = claims.instead_of(metric) if sample.standing is Standing.MIXED else None
+    counted = [trial for trial in trials if claims.counts_for(trial, metric)]
+    instead = cliff.metric_instead(metric, counted) if sample.standing is Standing.MIXED else None
     return _summarize(metric.key, metric.unit, sample, instead)
 
 
 def _summarize(key: str, unit: str, sample: Sample, instead: str | None = None) -> Figure:
     if not sample.quoted:
         return Figure(key, unit, sample.standing, instead=instead)
-    median = stats.median_interval(sample.quoted)
+    median = stats.median_interval(sample.quoted, is_count=sample.is_count)
     return Figure(key, unit, sample.standing, median.center, median.low, median.high, median.n)

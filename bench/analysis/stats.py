@@ -43,13 +43,19 @@ class Estimate:
     n: int
 
 
-def median_interval(values: Sequence[float], alpha: float = ALPHA) -> Estimate:
+def median(values: Sequence[float], is_count: bool = False) -> float:
+    """Return the median; of counts as a whole number, half a socket being rounded up."""
+    middle = statistics.median(values)
+    return math.floor(middle + 0.5) if is_count else middle
+
+
+def median_interval(values: Sequence[float], alpha: float = ALPHA, is_count: bool = False) -> Estimate:
     """Return the median of `values` and its interval; at 95 % six values are the fewest that give one."""
     ordered, n = sorted(values), len(values)
     below = _most_below(_flips(n), 2**n, alpha) if n <= EXACT else _normal_below(n / 2, n / 4, alpha)
     if below < 0:
-        return Estimate(statistics.median(ordered), None, None, n)
-    return Estimate(statistics.median(ordered), ordered[below], ordered[n - 1 - below], n)
+        return Estimate(median(ordered, is_count), None, None, n)
+    return Estimate(median(ordered, is_count), ordered[below], ordered[n - 1 - below], n)
 
 
 def shift(old: Sequence[float], new: Sequence[float], alpha: float = ALPHA) -> Estimate:

@@ -11,7 +11,8 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 
-from bench.runs.record import Ports, TrialWarning
+from bench.runs.ports_record import Ports
+from bench.runs.record import TrialWarning
 
 _BATCH = 5
 _FEWEST_BATCHES = 10
@@ -50,7 +51,7 @@ def steadiness_warnings(
     `ticks` are (end, correct responses) of each tenth of a second, in seconds from the first connect. What
     follows a cliff is another story, which the rates before and after it tell.
     """
-    last_s = min(end_s, ports.half_range_passed_s or math.inf)
+    last_s = min(end_s, ports.slowed_s or math.inf)
     line = [(at_s, count) for at_s, count in ticks if at_s <= last_s + 1e-3]
     window = [count for at_s, count in line if at_s > warmup_s + 1e-3]
     cut = truncation([count for _, count in line])

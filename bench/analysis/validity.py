@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from bench import units
 from bench.plan.run_plan import ClosesFirst, Mode
-from bench.runs.record import Ports, TrialWarning, Upstream
+from bench.runs.ports_record import Ports
+from bench.runs.record import TrialWarning, Upstream
 
 RUN_QUEUE_WAIT_LIMIT = 0.10
 """Share of the window that a load worker may wait for a processor before latencies show the
@@ -311,7 +312,7 @@ def tls_warnings(failures: dict[str, int]) -> Iterator[TrialWarning]:
 
 def cliff_warnings(ports: Ports, end_s: float) -> Iterator[TrialWarning]:
     """Yield a warning where half of the ports were used within a trial that measures a rate or a cost."""
-    half_s = ports.half_range_passed_s
+    half_s = ports.slowed_s
     if half_s is not None and half_s < end_s:
         spent_s = ports.exhausted_s
         end = "" if spent_s is None else f"; none was left after {spent_s:.1f} s, and connect() failed"

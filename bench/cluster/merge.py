@@ -316,6 +316,7 @@ def machine_trial(part: MachinePart, load: Totals) -> MachineTrial:
     sockets = seen.sockets
     waiting = [each.time_wait for each in result.samples if each.time_wait is not None]
     waiting = waiting if sockets is None else [seen.peaks.time_wait, sockets.time_wait]
+    used += [] if sockets is None or not used else [sockets.ports_used]
     return MachineTrial(
         name=part.name,
         role=part.role,

@@ -167,6 +167,7 @@ class Part:
         return PartCounts(
             version=roles.version,
             port_range=host.port_range(),
+            reuses_ports=host.reuses_ports(),
             served=roles.servers[0].count() if roles.servers else None,
             subject=None if roles.subject is None else subject,
         )

@@ -25,6 +25,7 @@ class PartCounts:
     served: dict[str, Any] | None = None
     """The `count` event of a backend of ours (docs/reference/pipes.md)."""
     subject: SubjectCounts | None = None
+    reuses_ports: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Reporter:
             self._seconds.append(second)
             self._lock.notify()
 
-    def sample(self, sample: HostSample, tuples: int) -> None:
+    def sample(self, sample: HostSample, tuples: int, reuses: bool = False) -> None:
         """Gather a sample of the host."""
         with self._lock:
             self._samples.append(sample)

@@ -375,6 +375,7 @@ def _facts(
         totals=totals,
         seconds=merge.merge_machine_seconds(part.seconds for part in clients),
         port_range=min((high - low + 1 for low, high in ranges), default=0),
+        reuses_ports=all(part.result.counts.reuses_ports for part in parts if part.role == opener),
         accepted=sum(each["accepted"] for each in served),
         requests=sum(each["requests"] for each in served),
         lost=sum(each["closed_first"] for each in served) if counted.lost is None else counted.lost,

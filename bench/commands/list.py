@@ -12,15 +12,10 @@ from bench.commands.options import command, json_option, output_option
 def list_command(output: Path, as_json: bool) -> None:
     """List the runs of a folder of results, the newest last."""
     from bench.report.run import text
-    from bench.report.scenario import text as scenario_text
     from bench.runs import read
 
     listed = read.runs(output)
     if as_json:
         printing.echo_json([each.to_json() for each in listed])
         return
-    scenarios = [each for each in listed if each.run and each.run.kind == "scenario"]
-    found = [each for each in listed if each not in scenarios]
-    if found or not scenarios:
-        printing.echo(text.format_list(found, output), nl=False)
-    printing.echo(scenario_text.format_list(scenarios), nl=False)
+    printing.echo(text.format_list(listed, output), nl=False)

@@ -218,7 +218,8 @@ def _facts(plan: Plan, number: int, mode: Mode, testbed: Testbed, clients: LoadC
     roles = testbed.roles
     served = roles.servers[0].count() if roles.servers else {"accepted": 0, "requests": 0, "closed_first": 0}
     counted = roles.counted()
-    low, high = testbed.place.hosts[run_summary.opener(plan)].port_range()
+    opener = testbed.place.hosts[run_summary.opener(plan)]
+    low, high = opener.port_range()
     return RunFacts(
         plan,
         number,
@@ -229,6 +230,7 @@ def _facts(plan: Plan, number: int, mode: Mode, testbed: Testbed, clients: LoadC
         totals=clients.totals,
         seconds=clients.seconds,
         port_range=high - low + 1,
+        reuses_ports=opener.reuses_ports(),
         accepted=served["accepted"],
         requests=served["requests"],
         lost=served["closed_first"] if counted.lost is None else counted.lost,

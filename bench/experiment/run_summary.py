@@ -16,6 +16,7 @@ from bench.observe.host_observer import HostSample
 from bench.observe.target_watch import TargetSockets
 from bench.plan import load_values
 from bench.plan.run_plan import PROGRAMS, ClosesFirst, Mode, Plan
+from bench.runs.ports_record import Ports
 from bench.runs.record import (
     ROLES,
     UNSEEN,
@@ -24,7 +25,6 @@ from bench.runs.record import (
     Latencies,
     Moment,
     Percentiles,
-    Ports,
     SubjectRecord,
     TimeWait,
     Trial,
@@ -63,6 +63,8 @@ class RunFacts:
     """What the subject counted, read when the load was over."""
     target: TargetSockets | None = None
     """The kernel's sockets around a target; None where it shows none, and without one."""
+    reuses_ports: bool = False
+    """Whether connect() may take a port in TIME_WAIT toward the backend again after a second."""
 
     @property
     def start_s(self) -> float:
@@ -241,7 +243,7 @@ def _ports(facts: RunFacts, rows: Sequence[Moment]) -> Ports:
     opened = [row for row in rows if row.host == opener(facts.plan)]
     if facts.plan.subject.target or not opened:
         return Ports(range=facts.port_range, tuples=tuples, used_peak=None)
-    start_ns = facts.totals.first_connect_ns
+    start_ns, sockets = facts.totals.first_connect_ns, facts.result.seen[opener(facts.plan)].sockets
     return ceiling.ports(
         [(row.t_s, row.requests) for row in rows if row.host == "client" and row.requests is not None],
         [(row.t_s, row.ports_used) for row in opened if row.ports_used is not None],
@@ -249,6 +251,8 @@ def _ports(facts: RunFacts, rows: Sequence[Moment]) -> Ports:
         tuples=tuples,
         end_s=facts.end_s,
         exhausted_s=None if exhausted_ns is None else (exhausted_ns - start_ns) / 1e9,
+        at_end=None if sockets is None else sockets.ports_used,
+        reuses=facts.reuses_ports,
     )
 
 
@@ -258,7 +262,7 @@ def opener(plan: Plan) -> str:
 
 
 def _cpu_before_cliff(facts: RunFacts, ports: Ports) -> dict[str, float | None]:
-    end_s = facts.end_s if ports.half_range_passed_s is None else ports.half_range_passed_s
+    end_s = facts.end_s if ports.slowed_s is None else ports.slowed_s
     return _cpu_us_per_request(facts, facts.start_s if end_s > facts.start_s + TICK_S else 0.0, end_s)
 
 

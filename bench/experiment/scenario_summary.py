@@ -12,12 +12,12 @@ from bench.experiment.trial_result import TrialResult
 from bench.observe.interface_bytes import InterfaceBytes
 from bench.observe.sampler import HostObservation
 from bench.plan.scenario_plan import Case
+from bench.runs.ports_record import Ports
 from bench.runs.record import (
     ROLES,
     Hop,
     Latencies,
     Moment,
-    Ports,
     RoleUsage,
     ScenarioTrial,
     SubjectRecord,

@@ -215,10 +215,10 @@ class Testbed:
         self, choose_times: Callable[[], TrialTimes], timeout_s: float = 30.0, faults: Sequence[Fault] = ()
     ) -> TrialResult:
         """Do the same at the moments that `choose_times` returns once all observers are open."""
-        tuples = self._count_tuples()
+        tuples, reuses = self._count_tuples(), self._opener.reuses_ports()
 
         def show(sample: HostSample) -> None:
-            self._progress.sample(sample, tuples)
+            self._progress.sample(sample, tuples, reuses)
 
         with Meter(self.place, self.roles, self._cores["client"], show, self._ours) as meter:
             self._meter = meter
@@ -226,9 +226,14 @@ class Testbed:
             self.result = window.run(faults, timeout_s, self.place.notes)
         return self.result
 
+    @property
+    def _opener(self) -> Host:
+        """Return the host of the proxy, or the only one."""
+        return self.place.hosts.get("proxy", next(iter(self.place.hosts.values())))
+
     def _count_tuples(self) -> int:
         """Return how many connections to the servers the ports of the proxy's host allow."""
-        low, high = self.place.hosts.get("proxy", next(iter(self.place.hosts.values()))).port_range()
+        low, high = self._opener.port_range()
         return (high - low + 1) * self._request.lab.proxy_addresses * self._request.lab.backends
 
     def reload(self) -> None:

@@ -3,6 +3,7 @@
 How hosts are made and connected: namespaces.py and loopback.py.
 """
 
+import ipaddress
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -62,6 +63,14 @@ class Host:
         if not sysctl.path(sysctl.PORT_RANGE).exists():
             return _DYNAMIC_PORTS
         return sysctl.port_range(self.call(sysctl.read, sysctl.PORT_RANGE))
+
+    def reuses_ports(self) -> bool:
+        """Return whether connections of the host may take a port in TIME_WAIT again after a second."""
+        if not sysctl.path(sysctl.TIME_WAIT_REUSE).exists():
+            return False
+        sources = self.sources or self.addresses
+        are_loopback = all(ipaddress.ip_address(each).is_loopback for each in sources)
+        return sysctl.reuses_ports(self.call(sysctl.read, sysctl.TIME_WAIT_REUSE), are_loopback)
 
     def join(self, supervisor: Supervisor) -> None:
         """Put all that is started here under `supervisor`."""

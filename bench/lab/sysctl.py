@@ -6,6 +6,8 @@ from pathlib import Path
 from bench.errors import LabError, PlanError
 
 PORT_RANGE = "net.ipv4.ip_local_port_range"
+TIME_WAIT_REUSE = "net.ipv4.tcp_tw_reuse"
+_EVERYWHERE, _ON_LOOPBACK = "1", "2"
 _ROOT = Path("/proc/sys")
 _KEY = re.compile(r"net(\.[A-Za-z0-9_-]+)+")
 _DEFAULT_LOW, _DEFAULT_WIDTH = 32768, 28232
@@ -54,6 +56,11 @@ def port_range(text: str) -> tuple[int, int]:
     """Return the lowest and highest port that ip_local_port_range's `text` names."""
     low, high = text.split()
     return int(low), int(high)
+
+
+def reuses_ports(text: str, are_loopback: bool) -> bool:
+    """Return whether tcp_tw_reuse's `text` lets connect() take ports in TIME_WAIT between these addresses."""
+    return text == _EVERYWHERE or (text == _ON_LOOPBACK and are_loopback)
 
 
 def narrowed(ports: int) -> tuple[int, int]:

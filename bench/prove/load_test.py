@@ -4,19 +4,25 @@ The proof has found before which request reaches the location.
 """
 
 import itertools
-import statistics
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from operator import sub
 from typing import Literal, TypedDict
 
-from bench.analysis import histogram
+from bench.analysis import answers, claims, histogram, stats, validity
+from bench.analysis.answers import Cell, Samples
+from bench.analysis.metrics import Better
+from bench.analysis.validity import OtherShares, Pressure
 from bench.experiment.load_clients import LoadClients
 from bench.experiment.recorder import draw_seed, interleave
 from bench.experiment.trial_result import TrialTimes
 from bench.lab import split_address
 from bench.load import job_rules
 from bench.load.job import LoadJob
+from bench.machine.affinity import available_cores
+from bench.observe import other_work
 from bench.observe.process_tree import ProcessTree
 from bench.prove.changes import ChangeLog, Rejection
 from bench.prove.http_client import send_requests
@@ -25,6 +31,7 @@ from bench.prove.proof import LocationResult, Proof, TimeWaitJson
 from bench.prove.requests import Request
 from bench.prove.rewrite import Listeners
 from bench.prove.testbed import NginxTestbed, ProofSettings, open_testbed
+from bench.runs.record import TrialWarning
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
@@ -34,6 +41,11 @@ ConfigSide = Literal["as it is", "repaired"]
 SIDES: tuple[ConfigSide, ConfigSide] = ("as it is", "repaired")
 Models = Mapping[ConfigSide, Model]
 CONNECTIONS = 32
+TIMED = frozenset({"requests_per_s", "p99_ms"})
+"""Figures that a busy machine voids."""
+_COUNTS = frozenset({"time_wait_nginx", "time_wait_backend", "errors"})
+_TESTS = 2
+"""Ratios that are told of a location: of its rate and of nginx's CPU."""
 _WARMUP_S = 0.5
 _TIMEOUT_S = 30.0
 
@@ -59,6 +71,9 @@ class LoadWindowJson(TypedDict):
     connections_per_request: float
     time_wait: TimeWaitJson
     errors: int
+    busy: str | None
+    is_void: bool
+    """Whether the machine was too busy for rate and latency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +88,13 @@ class LoadWindow:
     time_wait_nginx: int | None
     time_wait_backend: int | None
     errors: int
+    busy: TrialWarning | None = None
+    """That others used the machine meanwhile; where it voids, rate and latency do not count."""
+
+    @property
+    def is_void(self) -> bool:
+        """Return whether rate and latency say more about the machine than about nginx."""
+        return self.busy is not None and self.busy.voids
 
     def to_json(self) -> LoadWindowJson:
         """Return the window as plain values."""
@@ -84,6 +106,8 @@ class LoadWindow:
             "connections_per_request": round(self.connections_per_request, 5),
             "time_wait": {"nginx": self.time_wait_nginx, "backend": self.time_wait_backend},
             "errors": self.errors,
+            "busy": None if self.busy is None else self.busy.message,
+            "is_void": self.is_void,
         }
 
 
@@ -112,11 +136,26 @@ class Cost:
     seed: int | None = None
     """Of the random order of the windows."""
 
+    def values(self, side: ConfigSide, name: str) -> list[float]:
+        """Return a figure of LoadWindow in the windows of one side that count for it."""
+        windows = [
+            each for each in self.windows if each.side == side and not (name in TIMED and each.is_void)
+        ]
+        return [value for each in windows if (value := getattr(each, name)) is not None]
+
     def median(self, side: ConfigSide, name: str) -> float | None:
-        """Return the median of a figure of LoadWindow over the windows of one side."""
-        values = [getattr(window, name) for window in self.windows if window.side == side]
-        known = [value for value in values if value is not None]
-        return statistics.median(known) if known else None
+        """Return the median of a figure of LoadWindow over the windows of one side that count for it."""
+        values = self.values(side, name)
+        return stats.median(values, name in _COUNTS) if values else None
+
+    def compare(self, name: str) -> Cell | None:
+        """Return how the repaired side stands to the one as it is; None where one of them has no figure."""
+        old, new = (self.values(side, name) for side in SIDES)
+        if not old or not new:
+            return None
+        samples = Samples(old, new)
+        better: Better = "more" if name == "requests_per_s" else "less"
+        return answers.decide(answers.hold(samples, stats.ALPHA), samples, better, stats.ALPHA, _TESTS)
 
     def to_json(self) -> CostJson:
         """Return the cost as plain values."""
@@ -231,9 +270,10 @@ def _run_load(side: ConfigSide, testbed: NginxTestbed, location: Location, job: 
     clients = LoadClients(testbed.lab.hosts["client"], job)
     assert testbed.nginx.pid is not None
     nginx = ProcessTree(testbed.nginx.pid)
-    before_s = nginx.cpu_s()
+    before_s, watch = nginx.cpu_s(), _BusyWatch(clients)
     clients.go(TrialTimes.after(time.monotonic_ns(), job.warmup_s, job.duration_s).start_ns)
     clients.finish(job.warmup_s + job.duration_s + _TIMEOUT_S)
+    busy = watch.judge(job.warmup_s + job.duration_s)
     cpu_s, totals = nginx.cpu_s() - before_s, clients.totals
     counts, sockets = testbed.counts_of(location.number), testbed.sockets(location.number)
     latencies = histogram.merge(second.latency_us for second in clients.seconds if second.in_window)
@@ -246,4 +286,30 @@ def _run_load(side: ConfigSide, testbed: NginxTestbed, location: Location, job: 
         time_wait_nginx=None if sockets is None else sockets.time_wait_nginx,
         time_wait_backend=None if sockets is None else sockets.time_wait_backend,
         errors=sum(totals.errors_total.values()),
+        busy=busy,
     )
+
+
+class _BusyWatch:
+    """Look at what others do on the machine, from when it is made; judged as a trial of `bench run` is."""
+
+    def __init__(self, clients: LoadClients) -> None:
+        self._trees = [ProcessTree(process.pid) for process in clients.processes]
+        self._waited_s = self._read_waits()
+        self._cores = available_cores()
+        self._before = other_work.read(self._cores)
+
+    def judge(self, lasted_s: float) -> TrialWarning | None:
+        """Return the warning that others disturbed the load; None where they did not, or it is not known."""
+        after = other_work.read(self._cores)
+        if self._before is None or after is None:
+            return None
+        found = other_work.between(self._before, after, len(self._cores), {os.getpid()})
+        shares = OtherShares(found.cpu_share, found.stolen_share, found.busiest)
+        waited_s = max(map(sub, self._read_waits(), self._waited_s), default=0.0)
+        warnings = validity.machine_warnings(Pressure(waited_s / lasted_s, None), shares)
+        # All roles share the cores here: that the clients wait for nginx and the servers is no disturbance.
+        return next((each for each in warnings if each.code == claims.DISTURBED), None)
+
+    def _read_waits(self) -> list[float]:
+        return [tree.run_queue_wait_s() or 0.0 for tree in self._trees]

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from bench.analysis import claims, compare, metrics
+from bench.analysis import claims, gain
 from bench.analysis.sides import Side
 from bench.report import comparison
-from bench.report.run import finding, target
+from bench.report.run import target
 from bench.runs.record import TrialRecord
 
 
@@ -26,18 +26,19 @@ def count_trials(cases: Iterable[Sequence[TrialRecord]], word: str) -> str:
 
 
 def compare_modes(sides: Sequence[Side]) -> str:
-    """Return how many trials stand behind the title, and what a test says of the difference, if any is there.
-
-    The figure that is tested is the proxy's CPU per request: it means the same with and without a cliff.
-    """
+    """Return how many trials stand behind the title, and what tests say of the ratios that it quotes."""
     counted = [f"{len(side.counted)} of {len(side.trials)} trials of {side.name} count" for side in sides]
     text = f"{'; '.join(counted)}." if counted else ""
     if {side.mode for side in sides} != {"short", "keepalive"} or len(sides) != 2:
         return text
     short, keepalive = sorted(sides, key=lambda side: side.mode, reverse=True)
-    is_cut = any(map(finding.has_cliff, sides))
-    metric = metrics.named(f"cpu_us_per_request{'_before_cliff' if is_cut else ''}.proxy")
-    cell = compare.compare((short, keepalive)).row(metric.key).cells[1]
+    found = gain.find(short, keepalive)
     whose = "target" if target.is_target(short.run) else "proxy"
-    answer = comparison.format_answer(cell, metric.unit)
-    return f"{text} CPU of the {whose} per request, to {short.name}: {answer}."
+    quoted = (
+        ("Requests per second", found.rate, "1/s"),
+        (f"CPU of the {whose} per request", found.cpu, "us"),
+    )
+    answers = [
+        f"{what}, to {short.name}: {comparison.format_answer(cell, unit)}." for what, cell, unit in quoted
+    ]
+    return " ".join([text, *answers])

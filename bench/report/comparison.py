@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _WIDEST = 80
 _MOST_PANELS = 9
+_ON_RATIOS = (
+    "A ratio is the median of the ratios of all pairs of trials (Hodges-Lehmann), not that of the medians."
+)
 
 
 def text(compared: Sequence[Comparison], keys: Sequence[str] = ()) -> str:
@@ -48,9 +51,17 @@ def text(compared: Sequence[Comparison], keys: Sequence[str] = ()) -> str:
             continue
         parts.append(_one(comparison, [line for line in comparison.warnings if line not in seen]))
         seen.update(comparison.warnings)
+    if any(_has_bare_ratio(each, keys) for each in compared):
+        parts.append(f"{_fold(_ON_RATIOS)}\n")
     if not keys and _is_watch(compared):
         parts.insert(0, f"{wrap(watch.summarize(compared))}\n")
     return "\n".join(parts)
+
+
+def _has_bare_ratio(compared: Comparison, keys: Sequence[str]) -> bool:
+    """Return whether a ratio is shown that has no interval, whose note would say what it is."""
+    rows = [row for row in _rows(compared) if not keys or row.metric.key in keys]
+    return any(cell.ratio and cell.ratio.low is None for row in rows for cell in row.cells)
 
 
 def format_verdicts(judged: Iterable[Judged]) -> str:
@@ -152,7 +163,7 @@ def _width() -> int:
 def _rows(compared: Comparison) -> Iterator[MetricRow]:
     """Yield the rows that are worth reading."""
     before = tables.ONLY_WITH_CLIFF
-    has_cliff = any(row.metric.key == "ports.half_range_passed_s" and row.is_telling for row in compared.rows)
+    has_cliff = any(row.metric.key == "ports.rate_before" and row.is_telling for row in compared.rows)
     for row in compared.rows:
         if row.is_telling and (has_cliff or not row.metric.key.startswith(before)):
             yield row
@@ -240,7 +251,7 @@ def _shown(cell: Cell, unit: str) -> tuple[str, str]:
 
 
 def _missing(cell: Cell) -> str:
-    """Return what stands in place of a median: that it is an average over the cliff, or nothing."""
+    """Return what stands in place of a median: that it is mixed over the cliff, or nothing."""
     return "mixed" if cell.values else "-"
 
 
@@ -286,7 +297,7 @@ def _footnotes(compared: Comparison, rows: Sequence[MetricRow]) -> Iterator[str]
         )
     if any(cell.answer is Answer.REFUSED for cell in cells):
         notes.append(
-            "refused, mixed: half of the ports were passed, and a mean over both sides of that means nothing."
+            "refused, mixed: before and after half of the ports were used; a figure over both means nothing."
         )
     yield from (_fold(note) + "\n" for note in notes)
 

@@ -42,6 +42,8 @@ class LiveState:
     time_wait: dict[str, int] = field(default_factory=dict)
     ports_used: int | None = None
     tuples: int = 0
+    reuses: bool = False
+    """Whether ports in TIME_WAIT can be taken again (tcp_tw_reuse)."""
     growth_per_s: float = 0.0
     """Ports taken per second, of late."""
 
@@ -60,7 +62,9 @@ class LiveState:
 
     def _format_ports(self, used: int) -> str:
         left, half = self.tuples - used, self.tuples / 2 - used
-        parts = [f"ports used {100 * used / self.tuples:.0f} %"]
+        parts = [f"ports used {min(100, 100 * used / self.tuples):.0f} %"]
+        if self.reuses:
+            return f"{parts[0]}{', but most can be taken again' if half <= 0 else ''}"
         if left <= 0:
             return f"{parts[0]}: connect() fails"
         if self.is_past_half:
@@ -79,7 +83,9 @@ class LiveState:
     @property
     def is_past_half(self) -> bool:
         """Return whether half of the ports are used, which is where connect() slows down."""
-        return self.ports_used is not None and self.tuples > 0 and 2 * self.ports_used >= self.tuples
+        if self.ports_used is None or self.reuses:
+            return False
+        return self.tuples > 0 and 2 * self.ports_used >= self.tuples
 
     def _format_phase(self, now_s: float) -> str:
         if self.phase not in ("warm-up", "window"):
@@ -105,6 +111,7 @@ class LiveLine:
         self._state = LiveState()
         self._drawn_s = float("-inf")
         self._used: deque[tuple[float, int]] = deque(maxlen=_GROWTH_SAMPLES)
+        self._is_in_window = False
 
     def started(self, directory: Path, trials: int) -> None:
         """Note that a run of so many trials begins."""
@@ -118,6 +125,7 @@ class LiveLine:
         """Note that a trial begins, in its set-up."""
         lasts_s = warmup_s + duration_s
         self._used.clear()
+        self._is_in_window = False
         self._state = LiveState(self._state.trials, number, mode, "set-up", lasts_s, self._clock())
         self._draw()
 
@@ -129,16 +137,23 @@ class LiveLine:
         self._draw()
 
     def second(self, second: "Second") -> None:
-        """Note what the load generator reports of a second, or of a part of one."""
+        """Note what the load generator reports of a second, or of a part of one.
+
+        Once the window has begun, only what lies in it counts: in the drain no request is started any more.
+        """
+        if self._is_in_window and not second.in_window:
+            return
+        self._is_in_window = second.in_window
         self._state.requests_per_s = second.requests * 1e9 / max(1, second.end_ns - second.start_ns)
         self._draw()
 
-    def sample(self, sample: "HostSample", tuples: int) -> None:
+    def sample(self, sample: "HostSample", tuples: int, reuses: bool = False) -> None:
         """Note what the observers report of a host; called on their thread."""
         if sample.time_wait is not None:
             self._state.time_wait = {**self._state.time_wait, sample.host: sample.time_wait}
         if sample.host == "proxy":
             self._state.ports_used, self._state.tuples = sample.ports_used, tuples
+            self._state.reuses = reuses
             self._state.growth_per_s = self._compute_growth_per_s(sample.ports_used)
             if self._clock() - self._drawn_s >= _REDRAWN_EVERY_S:
                 self._draw()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _LETTERS = 55
 """Letters of ticks' labels for which there is room below a panel."""
+_FEWEST_TICKS = 2
 _DARK = 0.55
 """Share of a heat map's span below which its colours are dark."""
 _PALE = 0.3
@@ -145,6 +146,8 @@ def _set_ranges(axes: "Axes", chart: Chart) -> None:
         axes.set_xlim(min(0.0, *xs), max(*xs, 1e-9))
     if chart.y == "linear":
         axes.set_ylim(min([0.0, *ys]), max([*ys, *levels, 1e-9]) * 1.06)
+    if chart.y == "log":
+        _set_log_ticks(axes)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.yaxis.set_minor_formatter(lambda value, _: "")
     if not ys and chart.is_sparse:
@@ -152,6 +155,22 @@ def _set_ranges(axes: "Axes", chart: Chart) -> None:
     if chart.x in ("log", "linear", "seconds") and not chart.ticks:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
         axes.xaxis.set_minor_formatter(lambda value, _: "")
+
+
+def _set_log_ticks(axes: "Axes") -> None:
+    """Have numbers on a logarithmic axis: powers of ten, or their doubles and fives, or whatever is round."""
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
+    low, high = axes.get_ylim()
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in ((1,), (1, 2, 5)):
+        found = [factor * 10.0**power for power in powers for factor in factors]
+        found = [value for value in found if low <= value <= high]
+        if len(found) >= _FEWEST_TICKS:
+            break
+    else:
+        found = [value for value in MaxNLocator(4).tick_values(low, high) if low <= value <= high]
+    axes.set_yticks(found)
 
 
 def _set_ticks(axes: "Axes", ticks: Sequence[tuple[float, str]]) -> None:

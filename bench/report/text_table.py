@@ -11,9 +11,10 @@ from bench.report.html import Table
 from nginx.printable import printable_line
 
 _CELLS = {
-    Standing.MIXED.value: "over the moment when half of the ports were used an average means nothing",
+    Standing.MIXED.value: "before and after half of the ports were used; a figure over both means nothing",
     Standing.VOID.value: "it says more about the machine or the load generator than about the proxy",
 }
+_CLIFF = "cliff: the moment when half of the ports were used; in a trial without it, the whole window counts"
 _PROSE_WIDTH = 100
 """Columns of text that are pleasant to read."""
 _NARROWEST = 20
@@ -168,7 +169,9 @@ def format_sample(sample: Sample, unit: str) -> str:
 def explain_cells(table: Table) -> str:
     """Return what stands in a table in the place of figures, a line for each kind."""
     shown = {cell for row in table.rows for cell in row[1:]}
-    return "".join(f"{wrap(f'{cell}: {meaning}')}\n" for cell, meaning in _CELLS.items() if cell in shown)
+    notes = [f"{cell}: {meaning}" for cell, meaning in _CELLS.items() if cell in shown]
+    notes += [_CLIFF] if any("before cliff" in row[0] for row in table.rows) else []
+    return "".join(f"{wrap(note)}\n" for note in notes)
 
 
 def format_paths(directory: str | None, picture: Path | None) -> str:

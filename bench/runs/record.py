@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from bench.runs.machine_record import MachineRecord, MachineTrial
+from bench.runs.ports_record import Ports
 from bench.runs.target_record import BehindTarget, TargetRecord
 
 T_co = TypeVar("T_co", bound="TrialRecord", covariant=True)
@@ -112,23 +113,6 @@ class TimeWait:
 
 
 UNSEEN = TimeWait(None, None)
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """The proxy host's ephemeral ports toward the backend, and what running through them did.
-
-    `tuples` is what there is to use: the range times source addresses times destinations. The rates
-    are correct responses per second before half of the tuples were in use, and after.
-    """
-
-    range: int = 0
-    tuples: int = 0
-    used_peak: int | None = 0
-    half_range_passed_s: float | None = None
-    exhausted_s: float | None = None
-    rate_before: float | None = None
-    rate_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

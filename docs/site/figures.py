@@ -14,7 +14,6 @@ import json
 import math
 import re
 import shlex
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.analysis import claims
+from bench.analysis import claims, compare, stats
 from bench.analysis.metrics import Metric
 from bench.runs import read
 from bench.runs.record import TrialRecord
@@ -87,16 +86,18 @@ def format_figure(mark: str) -> str:
     """Return the figure of a mark: `TERM [/ TERM | - TERM] [* FACTOR] [as FORMAT]`.
 
     A TERM is RUN:CASE[@SUBJECT]:KEY[:min|max|sum|count], the median over the trials that count without the
-    last part; or FILE.json:ROW:KEY. FORMAT is a number of decimals (`0`, `1`), of decimals of a percentage
+    last part; or FILE.json:ROW:KEY. The ratio of two figures of trials is that of a comparison, not that of
+    their medians. FORMAT is a number of decimals (`0`, `1`), of decimals of a percentage
     (`0%`), or of digits that count (`2 digits`); without one, as many decimals as give three digits.
     """
     expression, _, form = mark.partition(" as ")
     expression, _, factor = expression.partition(" * ")
     parts = re.split(r" ([/-]) ", expression)
     value = read_term(mark, parts[0])
-    if len(parts) == 3:
-        other = read_term(mark, parts[2])
-        value = value / other if parts[1] == "/" else value - other
+    if len(parts) == 3 and parts[1] == "/":
+        value = _estimate_ratio(mark, parts[0], parts[2])
+    elif len(parts) == 3:
+        value -= read_term(mark, parts[2])
     elif len(parts) != 1:
         raise FigureError(mark, "one `/` or `-` is the most")
     return format_value(mark, value * float(factor or 1), form)
@@ -138,7 +139,26 @@ def read_term(mark: str, term: str) -> float:
         raise FigureError(mark, f"no trial says it ({sample.standing})")
     if found["of"]:
         return float(_AGGREGATES[found["of"]](sample.quoted))
-    return statistics.median(sample.quoted)
+    return stats.median(sample.quoted, sample.is_count)
+
+
+def _estimate_ratio(mark: str, term: str, other: str) -> float:
+    """Return the ratio of one term to another: over trials as `bench compare` estimates it."""
+    value, base = read_term(mark, term), read_term(mark, other)
+    found = [_TERM.fullmatch(each.strip()) for each in (other, term)]
+    if any(each is None or each["of"] or each["run"].endswith(".json") for each in found):
+        return value / base
+    figures, places = [], []
+    for each in found:
+        assert each is not None, "terms without a form have been refused"
+        metric = Metric(each["key"], "")
+        trials = _find_case(mark, RESULTS / each["run"], each["case"])
+        counted = [trial for trial in trials if claims.counts_for(trial, metric)]
+        figures.append(claims.figures(metric, counted, counted))
+        places.append((each["run"], each["case"]))
+    are_of_blocks = places[0][0] == places[1][0] and places[0] != places[1]
+    samples = compare.draw_samples(figures[0], figures[1], are_of_blocks)
+    return samples.ratio(stats.ALPHA).center if samples.is_positive else value / base
 
 
 def _find_case(mark: str, path: Path, case: str) -> Sequence[TrialRecord]:

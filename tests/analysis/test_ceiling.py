@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from bench.analysis import ceiling
-from bench.runs.record import Ports
+from bench.runs.ports_record import Ports
 
 
 def ticks(*rates: float) -> list[tuple[float, int]]:
@@ -118,3 +119,36 @@ def test_the_half_never_comes_after_the_end_that_the_subject_reports() -> None:
         [(0.1, 90)], [(0.0, 0), (0.1, 100)], port_range=100, tuples=100, end_s=1.0, exhausted_s=0.04
     )
     assert (found.half_range_passed_s, found.exhausted_s) == (0.04, 0.04)
+
+
+@pytest.mark.parametrize(
+    ("after", "reuses", "has_cliff"),
+    [(1000, True, False), (900, True, False), (400, True, True), (1000, False, True)],
+)
+def test_where_ports_are_taken_again_half_of_them_is_a_cliff_only_if_the_rate_fell(
+    after: float, reuses: bool, has_cliff: bool
+) -> None:
+    steps = ticks(*[1000] * 20, *[after] * 40)
+    used = [(0.0, 0), (2.0, 1000), (6.0, 1400)]
+    found = ceiling.ports(steps, used, port_range=2000, tuples=2000, end_s=6.0, reuses=reuses)
+    assert found.half_range_passed_s == 2.0, "that they were in use is seen all the same"
+    assert (found.rate_after is not None) is has_cliff
+    assert found.is_half_free is not has_cliff
+    assert found.slowed_s == (2.0 if has_cliff else None)
+
+
+def test_ports_that_are_taken_again_are_exhausted_only_where_connect_fails() -> None:
+    used = [(0.0, 0), (1.0, 2000)]
+    known: dict[str, Any] = {"port_range": 2000, "tuples": 2000, "end_s": 6.0, "reuses": True}
+    assert ceiling.ports(CLIFF, used, **known).exhausted_s is None
+    assert ceiling.ports(CLIFF, used, **known, exhausted_s=1.2).exhausted_s == 1.2
+
+
+@pytest.mark.parametrize(
+    ("used", "at_end", "peak"), [([(1.0, 2026)], None, 2000), ([(1.0, 1947)], 1969, 1969), ([], 7, 7)]
+)
+def test_the_peak_is_no_more_than_there_are_and_no_less_than_after_the_drain(
+    used: list[tuple[float, int]], at_end: int | None, peak: int
+) -> None:
+    found = ceiling.ports(CLIFF, used, port_range=2000, tuples=2000, end_s=6.0, at_end=at_end)
+    assert found.used_peak == peak

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from bench.analysis import claims, metrics
+from bench.analysis import claims, cliff, metrics
 from bench.analysis.claims import RunVerdict, Standing
 from bench.analysis.metrics import Metric
 from bench.errors import ExitCode
-from bench.runs.record import Ports, Run, ScenarioTrial, SubjectRecord, Trial, TrialWarning
+from bench.runs.ports_record import Ports
+from bench.runs.record import Run, ScenarioTrial, SubjectRecord, Trial, TrialWarning
+from tests import synthetic
 
 RATE, CPU, OPENED = (
     metrics.named(key)
@@ -131,3 +133,14 @@ def test_a_trial_of_a_scenario_over_the_cliff_has_no_rate_and_no_cost() -> None:
     standings = [claims.sample([made], Metric(key, "")).standing for key in keys]
     assert standings == [Standing.MIXED, Standing.MIXED, Standing.COUNTS, Standing.COUNTS]
     assert claims.counts(made), "it is no fault of the trial"
+
+
+def test_what_a_comparison_refuses_over_the_cliff_is_mixed_in_every_output() -> None:
+    crossed = [synthetic.trial(number, "short", synthetic.SHORT)[0] for number in (1, 2)]
+    for metric in metrics.METRICS:
+        found = claims.sample(crossed, metric)
+        is_refused = cliff.metric_instead(metric, crossed) is not None and found.values
+        is_count = metric.key in ("late", "never_started")
+        assert (found.standing is Standing.MIXED) is bool(is_refused and not is_count), metric.key
+    assert claims.sample(crossed, metrics.named("latency_ms.p50")).standing is Standing.MIXED
+    assert claims.sample(crossed, metrics.named("latency_ms.p99_9")).median is None

@@ -80,7 +80,7 @@ def test_the_interval_decides_and_what_must_hold_is_what_must_not_turned_round(
         ),
         (
             "errors>2",
-            "failed: --fail-on 'errors>2': new: errors went from 0 to 5.5",
+            "failed: --fail-on 'errors>2': new: errors went from 0 to 6",
         ),
         (
             "ports.rate_after>0.5",

@@ -42,7 +42,7 @@ def voided(code: str) -> Callable[[Trial], Trial]:
 
 def test_the_moment_and_the_failures_are_those_of_the_trials_without_a_port_left() -> None:
     side = make_side([SHORT, SHORT_NARROW, SHORT_NARROW])
-    assert exhaustion.find(side) == Exhaustion(2, 3, 4.5, FAILED + 1.5, "502", is_only_status=True)
+    assert exhaustion.find(side) == Exhaustion(2, 3, 4.5, FAILED + 2, "502", is_only_status=True)
 
 
 def test_a_cliff_alone_is_no_end() -> None:

@@ -13,7 +13,8 @@ from bench.analysis.machine_figures import FIGURES, MachineFigure
 from bench.analysis.sides import Side, split
 from bench.plan import run_plan as plans
 from bench.runs.machine_record import MachineRecord, MachineTrial
-from bench.runs.record import Ports, Run, SubjectRecord, Trial, TrialWarning
+from bench.runs.ports_record import Ports
+from bench.runs.record import Run, SubjectRecord, Trial, TrialWarning
 
 RANGE = 1_000
 

@@ -39,6 +39,12 @@ def test_the_median_lies_between_ranks_that_the_sign_test_gives(
     assert estimate.center == (n + 1) / 2
 
 
+@pytest.mark.parametrize(("counts", "whole"), [((5, 6), 6), ((0, 1), 1), ((7, 8, 9), 8), ((4, 8), 6)])
+def test_the_median_of_counts_is_whole(counts: tuple[int, ...], whole: int) -> None:
+    assert stats.median(counts, is_count=True) == whole
+    assert stats.median_interval(counts, is_count=True).center == whole
+
+
 @given(st.lists(positive, min_size=1, max_size=40))
 def test_an_interval_contains_its_median(values: list[float]) -> None:
     estimate = stats.median_interval(values)

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from bench.analysis import steady
-from bench.runs.record import Ports
+from bench.runs.ports_record import Ports
 
 WARMUP_S, END_S = 1.0, 7.0
 

@@ -7,7 +7,8 @@ import pytest
 from bench.analysis import validity
 from bench.analysis.validity import OtherShares, Pressure
 from bench.plan.run_plan import Mode
-from bench.runs.record import Ports, Upstream, Witnesses
+from bench.runs.ports_record import Ports
+from bench.runs.record import Upstream, Witnesses
 
 SHORT, KEEPALIVE = Mode.SHORT, Mode.KEEPALIVE
 

@@ -29,9 +29,9 @@ def screen() -> Screen:
     return Screen()
 
 
-def second(requests: int, length_s: float) -> Second:
+def second(requests: int, length_s: float, in_window: bool = True) -> Second:
     end_ns = round(length_s * 1e9)
-    return Second(0, 0, end_ns, True, (), requests, {}, 0, 0, 0, 0, {}, {}, {})
+    return Second(0, 0, end_ns, in_window, (), requests, {}, 0, 0, 0, 0, {}, {}, {})
 
 
 def sample(host: str, time_wait: int | None, ports_used: int | None = None) -> HostSample:
@@ -52,6 +52,24 @@ def test_a_trial_is_told_from_set_up_to_drain(screen: Screen) -> None:
         "trial 2/6 short: window, 4 s left  9,870/s",
         "trial 2/6 short: drain  9,870/s",
     ]
+
+
+def test_the_rate_of_the_window_stays_when_the_drain_answers_its_last_requests(screen: Screen) -> None:
+    screen.live.phase("warm-up")
+    screen.live.second(second(900, 0.1, in_window=False))
+    assert screen.lines[-1].endswith("9,000/s")
+    screen.live.phase("window")
+    screen.live.second(second(10_000, 1.0))
+    screen.live.phase("drain")
+    screen.live.second(second(64, 0.0277, in_window=False))
+    screen.live.phase("done")
+    assert screen.lines[-1] == "trial 2/6 short: done  10,000/s"
+
+
+def test_ports_that_can_be_taken_again_do_not_run_out(screen: Screen) -> None:
+    screen.now_s += 1
+    screen.live.sample(sample("proxy", 14_203, 28_300), 28_232, reuses=True)
+    assert screen.lines[-1].endswith("\nports used 100 %, but most can be taken again")
 
 
 def test_the_host_with_the_most_sockets_in_time_wait_is_named_and_the_ports_are_a_share(

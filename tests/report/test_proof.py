@@ -10,6 +10,7 @@ from bench.prove.proof import ConnectionWitnesses, LocationResult, Measurement, 
 from bench.prove.requests import Request
 from bench.report.config import load_test as load_report
 from bench.report.config import proof as report
+from bench.runs.record import TrialWarning
 from nginx.tree import Place
 from nginx.verdict import Verdict
 from tests.proving import last_location
@@ -62,6 +63,14 @@ def test_what_is_wrong_is_loud() -> None:
     assert "check and traffic DISAGREE on 1; WITNESSES DISAGREE: the" in text
 
 
+def test_thousands_are_parted_in_every_count() -> None:
+    many = Measurement(1000, 1000, 0, 0, 1000, 2000, {200: 7000, 502: 3000}, closed=9000)
+    found = replace(proof(), results=[replace(RESULT, measured=many)])
+    text = " ".join(report.format_proofs([found], "at-once").split())
+    assert "1,000 connections for 1,000 requests; TIME_WAIT 1,000 at nginx, 2,000 at the backend" in text
+    assert "(6,000 reset); status 502 3,000 times" in text
+
+
 def test_what_was_not_proven_says_why() -> None:
     rejected = replace(proof(), rejection=Rejection('invalid value "x"', Place("x", 5)), changes=())
     text = report.format_proofs([rejected], "at-once")
@@ -96,9 +105,30 @@ def test_a_cost() -> None:
     assert "  requests/s                       4,200        21,000\n" in text
     assert "  connections per request              1        0.0010\n" in text
     assert text.endswith(
-        "Repaired, it opens one connection for 1,000 requests instead of 1 for each, spends 25.2 % of\n"
-        "nginx's CPU per request and serves 5x as many.\n"
+        "Repaired, it opens one connection for 1,000 requests instead of 1 for each, and in these 2 windows\n"
+        "of each side it spends 25.2 % of nginx's CPU per request and serves 5x the requests per second.\n"
     )
+
+
+def test_enough_windows_tell_a_difference_and_a_busy_machine_voids_rates_alone() -> None:
+    found = Cost("1.22.1", LOCATION, RESULT.request)
+    found.windows = [
+        each
+        for step in range(5)
+        for each in (window("as it is", 4000 + step, 160, 1), window("repaired", 20_000 + step, 40, 0.001))
+    ]
+    text = load_report.format_costs([found])
+    assert (
+        "instead of 1 for each, spends 25.0 % of\nnginx's CPU per request and serves 5x the requests" in text
+    )
+    busy = TrialWarning("machine-shared", "others used 80% of all cores", "run one at a time", voids=True)
+    found.windows = [replace(each, busy=busy) for each in found.windows]
+    text = load_report.format_costs([found])
+    assert "  requests/s                        void          void\n" in text
+    assert "  latency p99, ms                   void          void\n" in text
+    assert "  CPU nginx, us/request              160            40\n" in text
+    assert "! 10 of 10 windows; the worst: others used 80% of all cores; run one at a time" in text
+    assert text.endswith("spends 25.0 % of\nnginx's CPU per request. Its rates are void.\n")
 
 
 def test_a_cost_that_was_not_measured() -> None:

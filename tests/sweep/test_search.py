@@ -18,7 +18,8 @@ from bench.plan.run_plan import Mode, Plan
 from bench.report.live import LiveLine
 from bench.report.sweep import search_text, text
 from bench.runs import read
-from bench.runs.record import Percentiles, Ports, SubjectRecord, Trial
+from bench.runs.ports_record import Ports
+from bench.runs.record import Percentiles, SubjectRecord, Trial
 from bench.runs.sweep_trial import SweepRun
 from bench.sweep import search
 from tests.made_up_sweep import DISTURBED, trial

@@ -1,9 +1,11 @@
 """Format load tests of configurations as plain text: a small table and one sentence."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from bench.prove.load_test import CONNECTIONS, SIDES, Cost
+from bench import units
+from bench.analysis.answers import Answer, Cell
+from bench.prove.load_test import CONNECTIONS, SIDES, TIMED, ConfigSide, Cost
 from bench.report.text_table import format_number, prose_width
 
 _ROWS = (
@@ -36,31 +38,65 @@ def _format_cost(found: Cost) -> list[str]:
         "  " + " " * 24 + "".join(f"{side:>{_WIDTH}}" for side in SIDES),
     ]
     for name, figure in _ROWS:
-        values = [found.median(side, figure) for side in SIDES]
-        lines.append(f"  {name:<24}" + "".join(f"{_format_value(value):>{_WIDTH}}" for value in values))
-    return [*lines, *textwrap.wrap(_summarize(found), prose_width() - 2)]
+        values = [_format_value(found.median(side, figure), _is_void(found, side, figure)) for side in SIDES]
+        lines.append(f"  {name:<24}" + "".join(f"{value:>{_WIDTH}}" for value in values))
+    texts = [*_list_busy(found), _summarize(found)]
+    return [*lines, *(line for text in texts for line in textwrap.wrap(text, prose_width() - 2))]
 
 
-def _format_value(value: float | None) -> str:
+def _is_void(found: Cost, side: ConfigSide, figure: str) -> bool:
+    """Return whether the machine was too busy for a figure in every window of a side."""
+    windows = [each for each in found.windows if each.side == side]
+    return figure in TIMED and bool(windows) and all(each.is_void for each in windows)
+
+
+def _list_busy(found: Cost) -> Iterator[str]:
+    """Yield in how many windows others used the machine, and what that does to the figures."""
+    busy = [each for each in found.windows if each.busy is not None]
+    if busy:
+        worst = max(busy, key=lambda each: each.is_void)
+        assert worst.busy is not None, "those are chosen that have one"
+        count = f"{len(busy)} of {len(found.windows)} windows"
+        yield f"! {count}; the worst: {worst.busy.message}; {worst.busy.advice}"
+
+
+def _format_value(value: float | None, is_void: bool) -> str:
     if value is None:
-        return "-"
+        return "void" if is_void else "-"
     return f"{value:.4f}" if 0 < value < 0.1 else format_number(value)
 
 
 def _summarize(found: Cost) -> str:
-    cpu, rate = (_ratio(found, name) for name in ("nginx_cpu_us_per_request", "requests_per_s"))
+    cpu, rate = (found.compare(name) for name in ("nginx_cpu_us_per_request", "requests_per_s"))
     opened = found.median("repaired", "connections_per_request") or 0.0
     per_connection = (
         f"one connection for {format_number(1 / opened)} requests" if opened else "no new connections"
     )
     before = found.median("as it is", "connections_per_request") or 0.0
-    return (
-        f"Repaired, it opens {per_connection} instead of {format_number(before)} for each,"
-        f" spends {format_number(100 * cpu)} % of nginx's CPU per request"
-        f" and serves {format_number(rate)}x as many."
-    )
+    parts = [f"it opens {per_connection} instead of {format_number(before)} for each"]
+    ratios = [_format_ratio(cpu, "spends {} of nginx's CPU per request", is_share=True)]
+    ratios += [_format_ratio(rate, "serves {} the requests per second", is_share=False)]
+    known = [text for text in ratios if text]
+    told = [cell for cell in (cpu, rate) if cell is not None and cell.ratio is not None]
+    seen = _format_windows(told)
+    parts += [f"{seen}{known[0]}", *known[1:]] if known else []
+    void = "" if rate is not None else " Its rates are void."
+    return f"Repaired, {', '.join(parts[:2])}{''.join(f' and {part}' for part in parts[2:])}.{void}"
 
 
-def _ratio(found: Cost, name: str) -> float:
-    old, new = (found.median(side, name) or 0.0 for side in SIDES)
-    return new / old if old else float("nan")
+def _format_ratio(cell: Cell | None, text: str, *, is_share: bool) -> str:
+    """Return a ratio within `text`; empty where there is none."""
+    if cell is None or cell.ratio is None:
+        return ""
+    center = cell.ratio.center
+    return text.format(f"{format_number(100 * center)} %" if is_share else units.ratio(center))
+
+
+def _format_windows(cells: Sequence[Cell]) -> str:
+    """Return in how many windows ratios were seen, where those cannot tell that it is a difference."""
+    samples = [cell.samples for cell in cells if cell.answer is Answer.CANNOT_TELL and cell.samples]
+    counts = [min(len(each.old), len(each.new)) for each in samples]
+    if not counts:
+        return ""
+    windows = "this window" if min(counts) == 1 else f"these {min(counts)} windows"
+    return f"and in {windows} of each side it "

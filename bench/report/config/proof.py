@@ -89,9 +89,9 @@ def _format_verdict(verdict: Verdict) -> str:
 def _format_measurement(measured: Measurement) -> str:
     opened = _format_opened(measured.connections, measured.requests)
     sides = measured.closed_first
-    waiting = f"TIME_WAIT {sides['nginx']} at nginx, {sides['backend']} at the backend"
+    waiting = f"TIME_WAIT {sides['nginx']:,} at nginx, {sides['backend']:,} at the backend"
     if measured.reset:
-        waiting += f" ({measured.reset} reset)"
+        waiting += f" ({measured.reset:,} reset)"
     failed = {status: count for status, count in measured.statuses.items() if not 200 <= status < 300}
     statuses = "".join(f"; status {status} {units.plural(count, 'time')}" for status, count in failed.items())
     others = ""
@@ -102,7 +102,7 @@ def _format_measurement(measured: Measurement) -> str:
 
 
 def _format_balancing(balancing: Balancing) -> str:
-    servers = [f"{each.server}: {each.connections} for {each.requests}" for each in balancing.servers]
+    servers = [f"{each.server}: {each.connections:,} for {each.requests:,}" for each in balancing.servers]
     more = len(servers) - _SERVERS_SHOWN
     shown = "; ".join(servers[:_SERVERS_SHOWN] + ([f"{more} more"] if more > 0 else []))
     text = f"{_format_opened(balancing.connections, balancing.requests)} ({shown})"

@@ -1,10 +1,9 @@
 """Build the charts of a run's page: what it comes to at a glance, and what happened along its time."""
 
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from bench.analysis import metrics
+from bench.analysis import metrics, stats
 from bench.analysis.claims import Standing
 from bench.analysis.sides import Side
 from bench.report.charts import MOST_TRIALS, Bar, BarChart, Chart, Charts, ChartSide, Line, Mark, explain_bars
@@ -19,7 +18,10 @@ _HELD = "time_wait.proxy.peak"
 """Whether a trial counts for TIME_WAIT, on whichever host: a busy machine voids no count of sockets."""
 _REUSE = "upstream.requests_per_connection"
 _CPU, _CPU_BEFORE = "cpu_us_per_request.proxy", "cpu_us_per_request_before_cliff.proxy"
+_MIXED = "; mixed: before and after half of the ports were used"
+_HALF_FREE = "half of the ports in use, but most can be taken again"
 SECONDS = "seconds from the first connect"
+_SHORTEST_WARMUP_S = 0.02
 MANY_PORTS = 0.1
 """Share of the ports from which on it is worth a mark how many there are."""
 
@@ -44,7 +46,7 @@ def build_glance(sides: Sequence[Side]) -> Glance:
         ),
         BarChart(
             "Latency",
-            "ms, on a logarithmic axis",
+            f"ms, on a logarithmic axis{_MIXED if has_cliff else ''}",
             [
                 _build_bar(side, f"latency_ms.{key}", rank, f"{side.name}, {key}")
                 for side, rank in rank_sides(sides)
@@ -105,7 +107,10 @@ def _build_bar(
     if not values or sample.standing is Standing.MIXED:
         lacks = Standing.MISSING if sample.standing is Standing.COUNTS else sample.standing
         return Bar(label or side.name, None, str(lacks), colour=rank)
-    middle, unit = statistics.median(values), "" if compute is not float else metrics.named(key).unit
+    middle, unit = (
+        stats.median(values, sample.is_count),
+        "" if compute is not float else metrics.named(key).unit,
+    )
     is_void = sample.standing is Standing.VOID
     text = str(sample.standing) if is_void else format_number(middle, unit)
     return Bar(label or side.name, middle, text, min(values), max(values), rank, is_void=is_void)
@@ -140,7 +145,10 @@ def _build_rate_chart(sides: Sequence[Side]) -> Chart:
         found = series.collect_rates(side, side.trials)
         counted = series.collect_rates(side, select_trials(side))
         lines += build_lines(index, side, found, series.compute_median_line(counted))
-    marks = [*_mark_moments(sides, "half_range_passed_s", "half of the ports used")]
+    slowed = [side if not finding.is_half_free(side) else None for side in sides]
+    freed = [side if finding.is_half_free(side) else None for side in sides]
+    marks = [*_mark_moments(slowed, "half_range_passed_s", "half of the ports used")]
+    marks += _mark_moments(freed, "half_range_passed_s", _HALF_FREE)
     marks += _mark_moments(sides, "exhausted_s", "all ports used")
     return Chart(
         "Throughput", "requests per second", lines, x_label=SECONDS, marks=marks,
@@ -149,13 +157,14 @@ def _build_rate_chart(sides: Sequence[Side]) -> Chart:
 
 
 def find_warmup(sides: Sequence[Side]) -> float:
-    """Return when the longest warm-up ended, in seconds."""
-    return max((trial.warmup_s for side in sides for trial in side.trials), default=0.0)
+    """Return when the longest warm-up ended, in seconds; 0 where there was none but the first connects."""
+    longest_s = max((trial.warmup_s for side in sides for trial in side.trials), default=0.0)
+    return longest_s if longest_s >= _SHORTEST_WARMUP_S else 0.0
 
 
-def _mark_moments(sides: Sequence[Side], key: str, label: str) -> Iterator[Mark]:
+def _mark_moments(sides: Sequence[Side | None], key: str, label: str) -> Iterator[Mark]:
     for index, side in enumerate(sides):
-        moment_s = _median(side, f"ports.{key}")
+        moment_s = None if side is None else _median(side, f"ports.{key}")
         if moment_s is not None:
             yield Mark(label, f"{format_number(moment_s, 's')} s", x=moment_s, side=index)
 
@@ -177,10 +186,12 @@ def _build_time_wait_chart(sides: Sequence[Side]) -> Chart:
     tuples = max(
         (each.tuples for each in ports if (each.used_peak or 0) > each.tuples * MANY_PORTS), default=0
     )
-    marks = (
+    marks = [
         Mark(f"half of the {tuples:,} ports: connect() slows down", y=tuples / 2),
         Mark(f"all {tuples:,} ports: connect() fails", y=tuples),
-    )
+    ]
+    if ports and all(each.reuses for each in ports):
+        marks = [Mark(f"half of the {tuples:,} ports, but most can be taken again", y=tuples / 2)]
     return Chart(
         "TIME_WAIT", "sockets", lines, x_label=SECONDS, marks=marks if tuples else (), merge="max",
         shaded_until=find_warmup(sides),
@@ -189,6 +200,8 @@ def _build_time_wait_chart(sides: Sequence[Side]) -> Chart:
 
 def _build_latency_chart(sides: Sequence[Side]) -> Chart:
     lines: list[Line] = []
+    mixed = " and ".join(side.name for side in sides if finding.has_cliff(side))
+    over = f"; {mixed}: before and after half of the ports were used" if mixed else ""
     for index, side in enumerate(sides):
         curves = {
             trial.trial: series.compute_curve(series.collect_latencies(side, trial)) for trial in side.trials
@@ -196,6 +209,6 @@ def _build_latency_chart(sides: Sequence[Side]) -> Chart:
         chosen = [curves[trial.trial] for trial in select_trials(side)]
         lines += build_lines(index, side, curves, series.compute_median_curve(chosen))
     return Chart(
-        "Latency by percentile", "milliseconds, from before the write to the last byte", lines,
+        "Latency by percentile", f"milliseconds, from before the write to the last byte{over}", lines,
         x="percentile", y="log", x_label="share of the requests that was at least as fast",
     )  # fmt: skip

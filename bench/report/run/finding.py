@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bench import units
-from bench.analysis import claims, exhaustion, machine_differences, machine_figures, metrics
+from bench.analysis import claims, exhaustion, gain, machine_differences, machine_figures, metrics
 from bench.analysis.claims import RunVerdict, Sample, Standing
 from bench.analysis.exhaustion import Exhaustion
 from bench.analysis.sides import Side, differences, label, split
-from bench.report.run import target
+from bench.report.run import gain_text, target
 from bench.report.text_table import format_number
 from bench.runs.record import Run
 
@@ -47,15 +47,15 @@ def format_title(run: Run) -> str:
 
 def _claim_of(short: Side, keepalive: Side) -> str:
     """Return what keep-alive gains, as far as the figures of both sides count; nothing where they do not."""
-    ratio, share = _compute_rate_ratio(short, keepalive), _compute_cpu_share(short, keepalive)
-    cost = "" if share is None else f"{share} of the {_whose_cpu(short)} CPU per request"
+    found = gain.find(short, keepalive)
+    rate, cost = gain_text.format_rate(found), gain_text.format_cpu(found, _whose_cpu(short))
     is_upstream = keepalive.name == keepalive.mode
     what = "Keep-alive upstream connections" if is_upstream else _capitalized(keepalive.name)
-    if ratio is None:
+    what += f" {seen}" if (seen := gain_text.format_trials(found)) else ""
+    if not rate:
         return f"{what}: {cost}; rates are void{_format_fall(short)}" if cost else ""
-    gain = f"{units.ratio(ratio)} the requests per second"
     before = " before half of the ports are used" if has_cliff(short) else ""
-    return f"{what}: {gain}{f' at {cost}' if cost else ''}{before}{_format_fall(short)}"
+    return f"{what}: {rate}{f' at {cost}' if cost else ''}{before}{_format_fall(short)}"
 
 
 def _format_fall(short: Side) -> str:
@@ -109,29 +109,26 @@ def state_cliff(sides: Sequence[Side]) -> list[Statement]:
     if by_mode.keys() != {"short", "keepalive"} or len(sides) != 2:
         return []
     short, keepalive = by_mode["short"], by_mode["keepalive"]
-    rate, share = compute_rate(keepalive), _compute_cpu_share(short, keepalive)
+    found, rate = gain.find(short, keepalive), compute_rate(keepalive)
     before, after, half_s = (
         compute_median(short, f"ports.{key}") for key in ("rate_before", "rate_after", "half_range_passed_s")
     )
-    if rate is None or not before or after is None or half_s is None or has_cliff(keepalive):
+    ratio = gain_text.format_rate(found, "requests/s")
+    if rate is None or not before or after is None or half_s is None or has_cliff(keepalive) or not ratio:
         return []
     rates = f"{keepalive.name} {_format_requests(rate)}, {short.name} {units.rate(before)}"
-    cost = (
-        "" if share is None else f"; {keepalive.name} took {share} of the {_whose_cpu(short)} CPU per request"
-    )
+    seen = f"; {each}" if (each := gain_text.format_trials(found)) else ""
+    cost = f"; at {each}" if (each := gain_text.format_cpu(found, _whose_cpu(short))) else ""
     fullest = machine_figures.find_fullest(short)
     where = "" if fullest is None else f" of {fullest.name}"
     half = f"after {format_number(half_s, 's')} s half of the {_count_ports(short)} ports{where} were in use"
     spent = exhaustion.find(short)
     end = "" if spent is None else f", and {format_end(spent)}"
     return [
+        Statement(f"Before the cliff: {keepalive.name} served {ratio}", f"{rates}{cost}{seen}"),
         Statement(
-            f"Before the cliff: {keepalive.name} serves {units.ratio(rate / before)} as many",
-            f"{rates}{cost}",
-        ),
-        Statement(
-            f"The cliff: {short.name} falls from {units.rate(before)} to {units.rate(after)}"
-            f"{'' if spent is None else ', then has no port left'}",
+            f"The cliff: {short.name} fell from {units.rate(before)} to {units.rate(after)}"
+            f"{'' if spent is None else ', then had no port left'}",
             f"{half}{_format_how_many(short)}{end}; {keepalive.name} has no cliff",
         ),
     ]
@@ -218,6 +215,12 @@ def has_cliff(side: Side) -> bool:
     return any(map(claims.crossed_cliff, side.counted_for(metrics.named("ports.used_peak"))))
 
 
+def is_half_free(side: Side) -> bool:
+    """Return whether half of the ports were in use, and all the same there was no cliff in any trial."""
+    trials = side.counted_for(metrics.named("ports.used_peak"))
+    return not has_cliff(side) and any(trial.ports.is_half_free for trial in trials)
+
+
 def compute_rate(side: Side) -> float | None:
     """Return the rate to compare sides by: before the cliff where there is one, else over the window."""
     return compute_median(side, "ports.rate_before" if has_cliff(side) else "requests_per_s")
@@ -251,6 +254,10 @@ def _summarize_side(side: Side) -> Iterator[str]:
         yield f"{side.name} {were} answered at {units.rate(rate.median)}"
     if has_cliff(side):
         yield _summarize_cliff(side)
+    elif is_half_free(side):
+        moment = _format_moment(compute_median(side, "ports.half_range_passed_s"))
+        ports = f"half of its {_count_ports(side)} ports were in use{moment}"
+        yield f"{ports}, but most can be taken again (tcp_tw_reuse)"
     if (spent := exhaustion.find(side)) is not None:
         yield f"it had {format_end(spent)}"
     unsteady = sum(claims.is_unsteady(trial) for trial in side.counted)
@@ -273,13 +280,17 @@ def _summarize_cliff(side: Side) -> str:
     half_s, before, after = (
         compute_median(side, f"ports.{key}") for key in ("half_range_passed_s", "rate_before", "rate_after")
     )
-    moment = "" if half_s is None else f" after {format_number(half_s, 's')} s"
+    moment = _format_moment(half_s)
     fullest = machine_figures.find_fullest(side)
     where = "" if fullest is None else f"on {fullest.name} "
     text = f"{where}it used half of its {_count_ports(side)} ports{moment}{_format_how_many(side)}"
     if before is None or after is None:
         return text
     return f"{text}, and its rate went from {units.rate(before)} to {units.rate(after)}"
+
+
+def _format_moment(moment_s: float | None) -> str:
+    return "" if moment_s is None else f" after {format_number(moment_s, 's')} s"
 
 
 def format_end(spent: Exhaustion) -> str:
@@ -292,27 +303,16 @@ def format_end(spent: Exhaustion) -> str:
 
 
 def _compare_modes(short: Side, keepalive: Side) -> Iterator[str]:
-    ratio, share = _compute_rate_ratio(short, keepalive), _compute_cpu_share(short, keepalive)
+    found = gain.find(short, keepalive)
+    rate = gain_text.format_rate(found, f"requests per second of {short.name}")
+    cost = gain_text.format_cpu(found, _whose_cpu(short))
+    seen = f"{each}, " if (each := gain_text.format_trials(found)) else ""
+    limit = f"; {each}" if (each := gain_text.format_limit(found)) else ""
     where = "before half of the ports were used, " if has_cliff(short) else ""
-    if ratio is not None:
-        cost = "" if share is None else f" at {share} of the {_whose_cpu(short)} CPU per request"
-        gain = f"{units.ratio(ratio)} the requests per second of {short.name}"
-        yield f"{where}{keepalive.name} served {gain}{cost}"
-    elif share is not None:
-        cost = f"{share} of the {_whose_cpu(short)} CPU per request"
-        yield f"{where}{keepalive.name} took {cost} of {short.name}"
-
-
-def _compute_rate_ratio(short: Side, keepalive: Side) -> float | None:
-    rate, old_rate = compute_rate(keepalive), compute_rate(short)
-    return rate / old_rate if rate and old_rate else None
-
-
-def _compute_cpu_share(short: Side, keepalive: Side) -> str | None:
-    """Return the proxy's CPU per request in keep-alive mode, as a share of that in short before the cliff."""
-    key = "cpu_us_per_request_before_cliff.proxy"
-    cost, old_cost = compute_median(keepalive, key), compute_median(short, key)
-    return f"{100 * cost / old_cost:.0f} %" if cost and old_cost else None
+    if rate:
+        yield f"{seen}{where}{keepalive.name} served {rate}{f' at {cost}' if cost else ''}{limit}"
+    elif cost:
+        yield f"{seen}{where}{keepalive.name} took {cost} of {short.name}{limit}"
 
 
 def _format_side(side: Side) -> str:
@@ -357,7 +357,11 @@ def _count_ports(side: Side) -> str:
 
 def _format_price(side: Side) -> str:
     cost_us = compute_median(side, "cpu_us_per_request.proxy")
-    return "" if cost_us is None else f", {format_number(cost_us, 'us')} µs of {_whose_cpu(side)} CPU each"
+    return (
+        ""
+        if cost_us is None
+        else f", {format_number(cost_us, 'us')} µs of {_whose_cpu(side)} CPU per request"
+    )
 
 
 def _whose_cpu(side: Side) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import units
-from bench.analysis import claims, metrics
+from bench.analysis import claims, metrics, stats
 from bench.analysis.claims import Sample
 from bench.plan.run_plan import IDIOMS, SUBJECTS
 from bench.report import sheet
@@ -174,7 +174,7 @@ def _build_row(name: str, trials: Sequence[Trial]) -> SubjectRow:
 
 def _median(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return statistics.median(known) if known else None
+    return stats.median(known, is_count=True) if known else None
 
 
 def get_close(run: Run) -> str:
@@ -207,7 +207,7 @@ def _format_cells(row: SubjectRow) -> Sequence[str]:
         row.name,
         "void" if row.rate is None else f"{row.rate:,.0f}",
         " to ".join(format_numbers((min(rates), max(rates)))) if rates else "-",
-        "void" if row.p99_ms.median is None else format_number(row.p99_ms.median, "ms"),
+        str(row.p99_ms.standing) if row.p99_ms.median is None else format_number(row.p99_ms.median, "ms"),
         f"{row.per_request:.4f}",
         *("-" if held is None else f"{held:,.0f}" for held in (row.proxy_side, row.backend_side)),
         f"{row.invalid} of {len(row.trials)}" if row.invalid else "-",

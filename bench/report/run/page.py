@@ -25,7 +25,8 @@ _HOW_TO_READ = (
     " minute on the side that closed first; once half of the ports are used, the kernel searches for a free"
     " one, and connect() slows down. CPU per request is user and system time of the whole process tree.",
     "Figures are medians over the trials that count, with the least and the greatest in brackets; where none"
-    " does, it is said in their place.",
+    " does, it is said in their place. A ratio is the median of the ratios of all pairs of trials"
+    " (Hodges-Lehmann), not that of the medians.",
 )
 _MOST_DATA = 1 << 20
 """Characters of trials as data: a page is to stay below 2 MiB."""

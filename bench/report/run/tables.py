@@ -1,15 +1,14 @@
 """Build the tables of a run: which rows and which figures. Draws nothing."""
 
-import statistics
 from collections.abc import Iterable, Sequence
 
-from bench.analysis import claims, metrics
+from bench.analysis import claims, metrics, stats
 from bench.analysis.claims import Standing
 from bench.analysis.metrics import Metric
 from bench.analysis.sides import Side, label, split
 from bench.report.html import Table
 from bench.report.run import finding, target
-from bench.report.text_table import format_number, format_sample, format_spread
+from bench.report.text_table import format_sample, format_spread
 from bench.runs.record import Run, Trial
 
 _SECOND = "second opinion"
@@ -56,6 +55,8 @@ _CPU, _CPU_BEFORE = "cpu_us_per_request.", f"{ONLY_WITH_CLIFF}."
 # (column of the table of trials, metric)
 _COLUMNS = (
     ("requests/s", "requests_per_s"),
+    ("before half of the ports", "ports.rate_before"),
+    ("after it", "ports.rate_after"),
     ("p50, ms", "latency_ms.p50"),
     ("p99, ms", "latency_ms.p99"),
     ("requests", "upstream.requests_total"),
@@ -102,7 +103,9 @@ def _build_status_rows(sides: Sequence[Side]) -> list[tuple[str, ...]]:
 
 def _count_status(side: Side, status: str) -> str:
     counts = [trial.statuses.get(status, 0) for trial in side.counted_for(_STATUSES)]
-    return format_spread(statistics.median(counts), min(counts), max(counts), "") if counts else "void"
+    return (
+        format_spread(stats.median(counts, is_count=True), min(counts), max(counts), "") if counts else "void"
+    )
 
 
 def _before_cliff(row: tuple[str, str]) -> tuple[str, str]:
@@ -110,7 +113,7 @@ def _before_cliff(row: tuple[str, str]) -> tuple[str, str]:
     title, key = row
     if not key.startswith(_CPU):
         return row
-    return title.replace(", us/request", " before it, us"), key.replace(_CPU, _CPU_BEFORE)
+    return title.replace(", us/request", " before cliff, us"), key.replace(_CPU, _CPU_BEFORE)
 
 
 def name_tools(trials: Iterable[Trial]) -> str:
@@ -121,9 +124,10 @@ def name_tools(trials: Iterable[Trial]) -> str:
 
 def build_trial_table(run: Run) -> Table:
     """Return a row for each trial, as it was measured, and how each witness counted its connections."""
+    has_cliff = any(map(claims.crossed_cliff, run.trials))
     shown = [
         (title, metric)
-        for title, key in _COLUMNS
+        for title, key in (map(_before_cliff, _COLUMNS) if has_cliff else _COLUMNS)
         if any(map((metric := metrics.named(key)).of, run.trials)) or key == "errors"
     ]
     rows = [
@@ -146,10 +150,7 @@ def name_trials(side: Side) -> tuple[str, str]:
 
 
 def _format_metric(metric: Metric, trial: Trial) -> str:
-    value = metric.of(trial)
-    if value is None:
-        return "-"
-    return format_number(value, metric.unit) if claims.counts_for(trial, metric) else "void"
+    return format_sample(claims.sample([trial], metric), metric.unit)
 
 
 def _name(trial: Trial, run: Run) -> str:

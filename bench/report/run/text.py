@@ -1,12 +1,15 @@
 """Tables and sentences as plain text: a run's result, the list of runs. No printing."""
 
+import re
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import units
+from bench.analysis import claims
 from bench.analysis.sides import label, split
 from bench.report.html import Table
 from bench.report.run import finding, machines, tables, target
@@ -19,13 +22,16 @@ from bench.report.text_table import (
     wrap,
 )
 from bench.runs.read import Listed
-from bench.runs.record import Run, RunRecord, Trial
+from bench.runs.record import Run, RunRecord, Trial, TrialWarning
 from nginx.printable import printable_line
 
 if TYPE_CHECKING:
     from bench.doctor import Check
 
 
+_BUSY = (claims.DISTURBED, claims.SATURATED)
+"""Warnings that differ from trial to trial in their percentages only."""
+_SHARE = re.compile(r"(\d+)%")
 _INTERRUPTED = "interrupted; left out of comparisons"
 
 
@@ -60,14 +66,46 @@ def summarize_warnings(run: Run) -> list[str]:
     kinds: dict[tuple[str, str, str], dict[str, list[Trial]]] = {}
     for trial in run.trials:
         for warning in trial.warnings:
-            mode = label(trial.mode, run)
-            mode = f"{mode} (invalid)" if warning.voids else mode
+            if warning.code in _BUSY:
+                continue
+            mode = _name_mode(run, trial, warning)
             shared = (warning.code, mode, warning.advice) if warning.advice else (warning.message, "", "")
             kinds.setdefault(shared, {}).setdefault(warning.message, []).append(trial)
         if trial.interrupted:
             kinds.setdefault((_INTERRUPTED, "", ""), {}).setdefault(_INTERRUPTED, []).append(trial)
     lines = [_format_warning(run, mode, advice, messages) for (_, mode, advice), messages in kinds.items()]
-    return [*lines, *machines.list_losses(run)]
+    return [*map(partial(_format_busy, run), _list_busy(run)), *lines, *machines.list_losses(run)]
+
+
+def _list_busy(run: Run) -> Iterator[str]:
+    """Yield the codes of the warnings that a trial was disturbed or saturated, as far as one was."""
+    carried = {warning.code for trial in run.trials for warning in trial.warnings}
+    yield from (code for code in _BUSY if code in carried)
+
+
+def _format_busy(run: Run, code: str) -> str:
+    """Return one line for all trials with a warning of this code: how many, and the worst of them."""
+    found = [(trial, each) for trial in run.trials for each in trial.warnings if each.code == code]
+    worst, warning = max(found, key=lambda row: (row[1].voids, _find_share(row[1])))
+    if len(found) == 1:
+        return _format_warning(
+            run, _name_mode(run, worst, warning), warning.advice, {warning.message: [worst]}
+        )
+    voided = sum(each.voids for _, each in found)
+    void = f", {'all' if voided == len(found) else voided} invalid" if voided else ""
+    which = f"{len(found)} of {len(run.trials)} trials{void}; the worst, trial {worst.trial}"
+    return f"{which}, {label(worst.mode, run)}: {warning.message}; {warning.advice}"
+
+
+def _find_share(warning: TrialWarning) -> int:
+    """Return the first percentage of a message: what others used, or how long the generator waited."""
+    found = _SHARE.search(warning.message)
+    return int(found[1]) if found else 0
+
+
+def _name_mode(run: Run, trial: Trial, warning: TrialWarning) -> str:
+    mode = label(trial.mode, run)
+    return f"{mode} (invalid)" if warning.voids else mode
 
 
 def _format_warning(run: Run, mode: str, advice: str, messages: dict[str, list[Trial]]) -> str:
@@ -105,6 +143,8 @@ def format_list(found: Sequence[Listed], root: Path) -> str:
 
 def _describe_measured(run: RunRecord[Any]) -> str:
     """Return the rate of each mode with its unit; of a run of many cases what it is of."""
+    if run.kind == "scenario":
+        return f"the scenario {run.scenario}"
     if run.kind == "watch":
         return f"a watch of {run.plan['watch']['scope']}"
     if run.kind == "sweep":

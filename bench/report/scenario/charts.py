@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from bench.analysis import histogram
+from bench.analysis import histogram, stats
 from bench.analysis.cases import CaseTrials, Summary
 from bench.analysis.claims import Standing
 from bench.experiment.definition import Bars, Curves, Distribution, Scenario
@@ -68,7 +68,7 @@ def _build_bar(row: CaseTrials, panel: Bars, rows: list[CaseTrials]) -> Bar | No
     if not sample.values:
         return None
     is_void = sample.standing is not Standing.COUNTS
-    middle = statistics.median(sample.values)
+    middle = stats.median(sample.values, sample.is_count)
     text = str(sample.standing) if is_void else format_number(middle, panel.unit)
     span = (min(sample.values), max(sample.values))
     return Bar(row.name, middle, text, *span, colour=_rank(row, rows), is_void=is_void)

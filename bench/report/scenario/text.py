@@ -18,7 +18,6 @@ from bench.report.text_table import (
     format_warnings,
     wrap,
 )
-from bench.runs.read import Listed
 from bench.runs.record import ScenarioRun
 
 _A_COUNT = Metric("hops.back.opened", "")
@@ -112,16 +111,6 @@ def format_catalogue(scenarios: Iterable[Scenario]) -> str:
         for scenario in scenarios
     ]
     return format_table(Table(("scenario", "what it measures", "variants"), rows), are_figures=False)
-
-
-def format_list(runs: Sequence[Listed]) -> str:
-    """Return a row for each stored run of a scenario."""
-    rows = [
-        (str(each.directory), each.run.started, str(len(each.run.trials)))
-        for each in runs
-        if each.run is not None
-    ]
-    return format_table(Table(("scenario", "started", "trials"), rows), are_figures=False) if rows else ""
 
 
 def _format_name(row: CaseTrials) -> str:

@@ -45,12 +45,12 @@ def _cost(row: CaseTrials) -> str:
 
 
 def _saving(poll: CaseTrials, push: CaseTrials) -> str:
-    poll_cpu, push_cpu = (row.value("cpu_us_per_unit.backend") for row in (poll, push))
-    poll_bytes, push_bytes = (row.value("bytes_per_unit.front") for row in (poll, push))
-    if not poll_cpu or not push_cpu:
+    cpu = push.ratio_to(poll, "cpu_us_per_unit.backend")
+    on_wire = push.ratio_to(poll, "bytes_per_unit.front")
+    if cpu is None:
         return ""
-    cpu = f": pushing takes {push_cpu / poll_cpu:.0%} of the server CPU"
-    return cpu + (f" and {push_bytes / poll_bytes:.0%} of the bytes" if poll_bytes and push_bytes else "")
+    saved = f": pushing takes {cpu:.0%} of the server CPU"
+    return saved + (f" and {on_wire:.0%} of the bytes" if on_wire is not None else "")
 
 
 def _limit(row: CaseTrials) -> str | None:

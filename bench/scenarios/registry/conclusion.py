@@ -11,7 +11,7 @@ _SDK_VERSIONS = {"sdk-1": "1.x", "sdk-2": "2.x"}
 def conclude(summary: Summary) -> str:
     """Say what the registry spends in each variant, and how soon a death and a newcomer are seen."""
     subject = summary.subjects[0]
-    short = summary.value("figures.cores", "http-short", subject)
+    short = summary.row("http-short", subject)
     rows = [row for row in summary.of_subject(subject) if row.variant not in _SDK_VERSIONS]
     parts = [part for row in rows if (part := _lost(row) or _cost(row, short)) is not None]
     instances = summary.value("figures.instances", summary.rows[0].variant) or 0
@@ -29,13 +29,14 @@ def _lost(row: CaseTrials) -> str | None:
     )
 
 
-def _cost(row: CaseTrials, short: float | None) -> str | None:
-    """Return what a variant takes, `short` being the cores of http-short; None where that is not known."""
+def _cost(row: CaseTrials, short: CaseTrials | None) -> str | None:
+    """Return what a variant takes, also beside http-short; None where that is not known."""
     cores, death_ms = row.value("figures.cores"), row.value("times_ms.death_seen.p50")
     newcomer_ms = row.value("times_ms.newcomer_seen.p50")
     if cores is None or death_ms is None or newcomer_ms is None:
         return None
-    ratio = f" ({short / cores:.2g}x less)" if short and cores and row.variant != "http-short" else ""
+    less = None if short is None or short is row else short.ratio_to(row, "figures.cores")
+    ratio = f" ({less:.2g}x less)" if less is not None else ""
     seen = f"a death after {_format_time(death_ms)} and a newcomer after {_format_time(newcomer_ms)}"
     return f"{row.variant} takes {cores:.2g} cores of the registry{ratio}, and its subscribers see {seen}"
 

@@ -26,11 +26,15 @@ def conclude(summary: Summary) -> str:
 
 
 def _compare_rates(summary: Summary) -> list[str]:
-    variants = ("short", "pool", "multiplexed")
-    short, pool, one = (summary.value("figures.calls_per_s", variant) for variant in variants)
-    if not (short and pool and one):
+    key = "figures.calls_per_s"
+    short, pool, one = (summary.row(variant) for variant in ("short", "pool", "multiplexed"))
+    if short is None or pool is None or one is None:
+        return []
+    to_short, to_pool = one.ratio_to(short, key), one.ratio_to(pool, key)
+    if to_short is None or to_pool is None:
         return []
     return [
-        f"One multiplexed connection serves {one / short:.2g}x the calls of a connection for each call"
-        f" ({one:,.0f} against {short:,.0f} per second), and {one / pool:.2g}x those of a pool"
+        f"One multiplexed connection serves {to_short:.2g}x the calls of a connection for each call"
+        f" ({one.value(key):,.0f} against {short.value(key):,.0f} per second), and {to_pool:.2g}x those of a"
+        " pool"
     ]

@@ -35,13 +35,14 @@ def section(page: Page, heading: str) -> Section:
 def test_the_finding_comes_first(run: Run) -> None:
     page = build_page(run)
     assert page.title == (
-        "Keep-alive upstream connections: 1.29x the requests per second at 24 % of the proxy CPU per request"
-        " before half of the ports are used; after it short falls to 398/s"
+        "Keep-alive upstream connections in these 2 trials each: 1.29x the requests per second at 24 % of the"
+        " proxy CPU per request before half of the ports are used; after it short falls to 398/s"
     )
     assert page.sentence.startswith("Short opened 16,")
     assert page.certainty.startswith(
-        "2 of 2 trials of short count; 2 of 2 trials of keepalive count. CPU of the proxy per request, to"
-        " short: 0.239x: cannot tell"
+        "2 of 2 trials of short count; 2 of 2 trials of keepalive count. Requests per second, to short:"
+        " 1.29x: cannot tell; at least 2 more trials would. CPU of the proxy per request, to short: 0.239x:"
+        " cannot tell"
     )
     assert page.warnings == []
     glance, drawn = page.sections[0].blocks

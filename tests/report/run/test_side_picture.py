@@ -16,7 +16,8 @@ from matplotlib.patches import Rectangle
 from bench.analysis import sides
 from bench.commands.compare import select
 from bench.errors import ResultsError
-from bench.report import style
+from bench.report import panels, style
+from bench.report.charts import Chart, ChartSide, Line
 from bench.report.run import finding, side_picture
 from bench.report.style import WARNING, ColouredSides
 from bench.runs import read, timeline
@@ -50,9 +51,12 @@ def figure(cliff: Path) -> Figure:
 
 def test_the_ratio_before_the_cliff_and_the_cliff_are_two_statements(figure: Figure) -> None:
     first, rates, second, moment = [text.get_text() for text in figure.texts[:4]]
-    assert first == "Before the cliff: keepalive serves 1.29x as many"
-    assert rates.startswith("keepalive 12,919 requests/s, short 9,997/s")
-    assert second == "The cliff: short falls from 9,997/s to 398/s"
+    assert first == "Before the cliff: keepalive served 1.29x the requests/s"
+    assert rates == (
+        "keepalive 12,919 requests/s, short 9,997/s; at 24 % of the proxy CPU per request; in these 2 trials"
+        " each"
+    )
+    assert second == "The cliff: short fell from 9,997/s to 398/s"
     assert moment == "after 1.5 s half of the 28,232 ports were in use; keepalive has no cliff"
 
 
@@ -91,11 +95,56 @@ def test_both_ways_over_the_ports_are_marked_and_labelled(figure: Figure) -> Non
     assert "dashed line: all 28,232 ports: connect() fails" in words(figure)
 
 
+def test_ports_that_can_be_taken_again_are_not_said_to_slow_connect_down(cliff: Path) -> None:
+    run = read.read(cliff)
+    free = {"reuses": True, "rate_before": None, "rate_after": None}
+    trials = tuple(
+        dataclasses.replace(each, ports=dataclasses.replace(each.ports, **free)) for each in run.trials
+    )
+    said = words(
+        side_picture.draw(sides.split(dataclasses.replace(run, trials=trials), timeline.read(cliff)))
+    )
+    assert "vertical line: half of the ports in use, but most can be taken again after 1.5 s" in said
+    assert "dashed line: half of the 28,232 ports, but most can be taken again" in said
+    assert "connect()" not in said
+
+
+def test_without_a_warm_up_nothing_is_grey(cliff: Path) -> None:
+    run = read.read(cliff)
+    assert "grey: warm-up" in words(drawn(cliff))
+    trials = tuple(dataclasses.replace(each, warmup_s=0.0004) for each in run.trials)
+    pair = sides.split(dataclasses.replace(run, trials=trials), timeline.read(cliff))
+    assert "grey" not in words(side_picture.draw(pair))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (0.4, 900.0, ["1", "10", "100"]),
+        (2.1, 8.7, ["5"]),
+        (2.1, 2.9, []),
+        (1.5, 30.0, ["2", "5", "10", "20"]),
+    ],
+)
+def test_a_logarithmic_axis_has_numbers(low: float, high: float, labels: list[str]) -> None:
+    line = Line(0, [(1.0, low), (100.0, high)])
+    chart = Chart("Latency", "ms", [line], x="percentile", y="log")
+    figure = Figure()
+    axes = figure.subplots()
+    panels.draw_chart(axes, chart, [ChartSide("short", 0)])
+    figure.draw_without_rendering()
+    bottom, top = axes.get_ylim()
+    ticks = zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)
+    shown = [label.get_text() for at, label in ticks if bottom <= at <= top]
+    assert len([text for text in shown if text]) >= 2
+    assert set(labels) <= set(shown)
+
+
 def test_exhausted_ports_are_marked_in_time(tmp_path: Path) -> None:
     stories = {"short": SHORT_NARROW, "keepalive": KEEPALIVE}
     said = words(drawn(write(tmp_path, stories, hosts={"ports": 2000})))
     assert "vertical line: all ports used after 3.5 s" in said
-    assert "then has no port left" in said
+    assert "then had no port left" in said
     assert "and no port left after 3.5 s, and 12,708 requests failed" in said
 
 
@@ -108,7 +157,8 @@ def test_magnitudes_are_bars_from_zero_and_latencies_dots_between_powers_of_ten(
         axes.transData.transform((0, 0))[0] for axes in (rates, connections, cpu)
     }
     assert measure_bars(latencies) == []
-    assert [label.get_text() for label in latencies.get_xticklabels()] == ["1", "10", "100", "1,000"]
+    assert [label.get_text() for label in latencies.get_xticklabels()] == ["1", "10"]
+    assert "mixed" in words(figure)
 
 
 def test_without_a_cliff_there_is_one_bar_a_side_and_the_price_in_the_title(tmp_path: Path) -> None:
@@ -116,7 +166,7 @@ def test_without_a_cliff_there_is_one_bar_a_side_and_the_price_in_the_title(tmp_
         write(tmp_path, {"short": SHORT_BACKEND_CLOSES, "keepalive": KEEPALIVE}, closes_first="backend")
     )
     assert len(measure_bars(figure.axes[3])) == 2
-    assert "of proxy CPU each" in words(figure)
+    assert "of proxy CPU per request" in words(figure)
     assert "dashed: on the backend" in words(figure)
     assert "connect() slows down" not in words(figure)
 
@@ -132,9 +182,8 @@ def test_what_does_not_count_is_hatched_and_bears_no_figure(cliff: Path) -> None
 
 def list_lines(axes: Axes) -> set[tuple[str, float]]:
     """Return the dashes and the opacity of the lines of data; marks have none of the colours of sides."""
-    drawn = [
-        line for line in axes.lines if line.get_color() in style.PALETTE and np.size(line.get_xdata()) > 2
-    ]
+    coloured = [line for line in axes.lines if line.get_color() in style.PALETTE]
+    drawn = [line for line in coloured if np.size(line.get_xdata()) > 2]
     return {(str(line.get_linestyle()), line.get_alpha() or 1.0) for line in drawn}
 
 

@@ -52,9 +52,12 @@ SEEN = BehindTarget(("127.0.0.1:9000",), 990, 1010, 0.99)
 def test_the_modes_are_the_clients_own_and_keep_alive_upstream_is_not_judged() -> None:
     done = run(SEEN, TimeWait(7, 7))
     said = finding.summarize(done)
-    assert "Kept client connections served 2x the requests per second of new client connections" in said
+    gain = "kept client connections served 2x the requests per second of new client connections"
+    assert f"In this trial of each, {gain}" in said
     assert "New and kept are the clients' own connections" in said
-    assert finding.format_title(done).startswith("Kept client connections: 2x the requests per second")
+    assert finding.format_title(done).startswith(
+        "Kept client connections in this trial of each: 2x the requests per second"
+    )
     shown = text.format_run(done)
     assert "new client connections (1 trial)" in shown
     assert "keepalive" not in shown.replace("--mode keepalive", "")
@@ -123,5 +126,5 @@ def test_the_answer_of_the_target_stands_first_and_the_next_command_names_it() -
 
 def test_without_a_proxy_the_modes_are_the_clients_own_too() -> None:
     said = finding.summarize(run(SEEN, UNKNOWN, subject="direct"))
-    assert "Kept client connections served 2x the requests per second of new client connections" in said
+    assert "kept client connections served 2x the requests per second of new client connections" in said
     assert "target" not in said

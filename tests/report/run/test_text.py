@@ -18,7 +18,7 @@ from bench.commands.compare import select
 from bench.report import comparison
 from bench.report.run import finding, text
 from bench.runs import read
-from bench.runs.record import UNSEEN, TrialWarning, Upstream
+from bench.runs.record import UNSEEN, TimeWait, Trial, TrialWarning, Upstream
 from tests.synthetic import KEEPALIVE, SHORT, SHORT_BACKEND_CLOSES, SHORT_LOOPBACK, SHORT_NARROW, Story, write
 
 Make = Callable[..., Path]
@@ -117,6 +117,72 @@ def test_a_run_without_a_trial_has_nothing_to_tell(directory: Make) -> None:
     run = dataclasses.replace(read.read(directory("cliff")), trials=())
     assert "No trial was finished, so there is nothing to tell." in text.format_run(run)
     assert finding.suggest_command(run) == "bench doctor"
+
+
+def busy(trial: Trial, share: int, voids: bool = True) -> Trial:
+    message = f"other processes used {share}% of the time of all cores, most of it make"
+    warning = TrialWarning("machine-shared", message, "run one at a time", voids=voids)
+    return dataclasses.replace(trial, valid=not voids, warnings=(warning,))
+
+
+def test_a_busy_machine_is_one_line_with_the_count_of_trials_and_the_worst(directory: Make) -> None:
+    run = read.read(directory("cliff"))
+    shares = (30, 55, 12, 81, 28, 44)
+    trials = tuple(busy(each, share, share > 25) for each, share in zip(run.trials, shares, strict=True))
+    assert text.summarize_warnings(dataclasses.replace(run, trials=trials)) == [
+        "6 of 6 trials, 5 invalid; the worst, trial 4, keepalive: other processes used 81% of the time of all"
+        " cores, most of it make; run one at a time"
+    ]
+    alone = (busy(run.trials[0], 30), *run.trials[1:])
+    assert text.summarize_warnings(dataclasses.replace(run, trials=alone)) == [
+        "trial 1, short (invalid): other processes used 30% of the time of all cores, most of it make;"
+        " run one at a time"
+    ]
+
+
+TRIANGULAR = (0, 1, 3, 6, 10)
+"""Of which the first and the third, and the second and the fourth, have a half between them."""
+
+
+def test_an_even_number_of_trials_has_no_half_connection_in_table_and_sentence(directory: Make) -> None:
+    run = read.read(directory("cliff", trials=2))
+    few = tuple(
+        dataclasses.replace(
+            each,
+            upstream=dataclasses.replace(each.upstream, connections_opened=4 + TRIANGULAR[each.trial]),
+            time_wait={**each.time_wait, "backend": TimeWait(5 + TRIANGULAR[each.trial], 0)},
+        )
+        for each in run.trials
+    )
+    shown = text.format_run(dataclasses.replace(run, trials=few))
+    sentences = shown.replace("\n", " ")
+    assert "opened 8 connections for" in sentences
+    assert "opened 11 connections for" in sentences
+    assert re.search(r"upstream connections +8 \(5 to 10\) +11 \(7 to 14\)", shown), shown
+    assert re.search(r"TIME_WAIT backend, peak +9 \(6 to 11\) +12 \(8 to 15\)", shown), shown
+
+
+def test_half_of_the_ports_that_can_be_taken_again_is_no_cliff(directory: Make) -> None:
+    run = read.read(directory("cliff"))
+    free = {"reuses": True, "rate_before": None, "rate_after": None}
+    trials = tuple(
+        dataclasses.replace(each, ports=dataclasses.replace(each.ports, **free)) for each in run.trials
+    )
+    said = text.format_run(dataclasses.replace(run, trials=trials))
+    assert "mixed" not in said
+    assert "before half" not in said.partition("\n\n")[2].replace("\n", " ")
+    sentence = "Half of its 28,232 ports were in use after 1.5 s, but most can be taken again (tcp_tw_reuse)."
+    assert sentence in said.replace("\n", " ")
+
+
+def test_a_scenario_is_listed_in_one_table_with_the_other_runs_in_their_order(tmp_path: Path) -> None:
+    run = read.read(write(tmp_path, {"short": SHORT}, trials=1))
+    chat = dataclasses.replace(run, plan={"scenario": "chat"}, trials=())
+    listed = [read.Listed(Path(name), each) for name, each in (("a", run), ("b", chat), ("c", run))]
+    said = text.format_list(listed, tmp_path)
+    assert said.count("requests/s") == 1
+    assert re.findall(r"^ ([abc]) ", said, re.MULTILINE) == ["a", "b", "c"]
+    assert re.search(r"^ b .*the scenario chat$", said, re.MULTILINE)
 
 
 def test_runs_are_listed_with_what_cannot_be_read(tmp_path: Path) -> None:
