@@ -82,7 +82,7 @@ CLAIMS = (
     ArticleClaim(
         "keepalive",
         INCIDENT,
-        "Keep-alive connections to the upstream end the trouble at once",
+        "Keep-alive upstream connections end the trouble at once",
         "Keeping the connections between proxy and server ends the trouble at once: more requests are served,"
         " at less cost.",
         ("short", "keepalive"),
@@ -285,7 +285,7 @@ CLAIMS = (
     ArticleClaim(
         "registry",
         "registry",
-        "Nacos 2: a registry carries several times as much by long connections",
+        "Nacos 2: a registry carries more by long connections",
         "As Nacos moved from short HTTP requests to one long connection for each client, its registry"
         " carried a multiple.",
         ("http-short", "http-kept", "stream"),
