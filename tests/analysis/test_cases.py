@@ -66,7 +66,7 @@ def test_warnings_that_differ_in_their_figures_only_are_printed_once() -> None:
     warnings.append(TrialWarning("late", "7 were late", "be quicker", voids=True))
     trials = tuple(trial(at, "bag", warnings=(each,)) for at, each in enumerate(warnings, 1))
     assert report.summarize_warnings(ScenarioRun(RUN.plan, {}, RUN.started, trials=trials)) == [
-        "trial 1, 2 (likewise 3): 3 were late; be quicker",
+        "trial 1, 2 (similar: 3): 3 were late; be quicker",
         "trial 4: 7 were late; be quicker (invalid)",
     ]
 
