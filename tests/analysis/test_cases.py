@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.analysis.cases import Spread, Summary
+import pytest
+
+from bench.analysis.cases import CaseTrials, Spread, Summary
 from bench.analysis.metrics import figure
 from bench.report.scenario import text as report
-from bench.runs.record import Refused, ScenarioRun, ScenarioTrial, TrialWarning
+from bench.runs.record import Refused, ScenarioRun, ScenarioTrial, SubjectRecord, TrialWarning
 from tests.scenarios.sample_scenario import SCENARIO, trial
 
 RUN = ScenarioRun(
@@ -100,3 +102,23 @@ def test_what_does_not_count_is_in_no_sentence_and_named() -> None:
     assert said(trial(1, "bag"), void(2, "loose-leaf", "machine-shared")).startswith(
         "This machine was too busy for rates and times; counts and CPU stand. "
     )
+
+
+def test_a_ratio_of_two_cases_is_that_of_a_comparison_and_not_of_their_medians() -> None:
+    def case(variant: str, values: tuple[float, ...]) -> CaseTrials:
+        trials = [
+            ScenarioTrial(
+                trial=number,
+                variant=variant,
+                subject=SubjectRecord("direct", "1"),
+                lab="x",
+                figures={"calls": each},
+            )
+            for number, each in enumerate(values, 1)
+        ]
+        return CaseTrials(variant, "direct", tuple(trials))
+
+    short, pool = case("short", (7265.0, 7501.0, 7809.0)), case("pool", (21847.0, 27336.0, 27592.0))
+    assert pool.ratio_to(short, "figures.calls") == pytest.approx(3.533, abs=0.001)
+    assert pool.ratio_to(short, "figures.other") is None
+    assert pool.ratio_to(case("none", (0.0,)), "figures.calls") is None
