@@ -174,6 +174,9 @@ def _try(address: str, peer: PathTarget) -> NetworkPath:
                 )
             return _exchange(connection, peer)
     except OSError as error:
+        # A connection that was never there is refused: this one was there, and what is not ours may reset it.
+        if peer.token is None and isinstance(error, ConnectionResetError):
+            return NetworkPath(peer.name)
         return NetworkPath(peer.name, *_explain(error, peer))
 
 

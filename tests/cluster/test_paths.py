@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -88,7 +88,8 @@ def answered(serve: Serve) -> Iterator[PathTarget]:
         def accept() -> None:
             connection, _ = listener.accept()
             closing.enter_context(connection)
-            serve(connection)
+            with suppress(ConnectionError):  # who asked no more than to connect has gone
+                serve(connection)
 
         thread = threading.Thread(target=accept)
         thread.start()

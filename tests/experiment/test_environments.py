@@ -66,5 +66,5 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 def test_a_variant_whose_environment_is_missing_is_refused_with_the_command(tmp_path: Path) -> None:
     flags = ("--variant", "sdk-1", "--subject", "direct", "-o", tmp_path)
     done = bench_process.run("scenario", "run", "registry", *flags)
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert "needs nacos-sdk-python==2.0.11: bench scenario install nacos" in done.stderr

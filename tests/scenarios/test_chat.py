@@ -156,7 +156,7 @@ def test_the_sentence_says_what_happens_to_the_rooms_over_all_proxies() -> None:
     assert SCENARIO.conclude(Summary.of(run)) == (
         "A reload drops 0 connections;"
         " a restart drops 250 connections and all rooms are back after 0.25 to 0.50 s;"
-        " 1 messages lost or doubled."
+        " 1 message lost or doubled."
     )
 
 
