@@ -122,7 +122,7 @@ def test_http2_and_tls_are_not_said_to_be_what_their_tables_do_not_show() -> Non
 
 def test_marks_are_rewritten_in_place() -> None:
     page = "Rate <!-- figure reference:short:ports.rate_before -->1<!-- /figure -->/s.\n"
-    assert figures.update(page) == page.replace(">1<", ">7,501<")
+    assert figures.update(page) == page.replace(">1<", ">5,727<")
     part = "<!-- settings push -->\nold\n<!-- /settings -->\n"
     assert figures.update(part) == part.replace("old", f"\n{figures.format_part('settings', 'push')}")
     output = "<!-- output bench --version -->\n```\nold\n```\n<!-- /output -->\n"
@@ -133,7 +133,7 @@ def test_marks_are_rewritten_in_place() -> None:
     ("text", "typed"),
     [
         ("It took 1.8 s and 25 % of 28,232.", ["1.8 s", "25 %", "28,232"]),
-        ("It took <!-- figure reference:short:ports.rate_before -->7,501<!-- /figure -->.", []),
+        ("It took <!-- figure reference:short:ports.rate_before -->5,727<!-- /figure -->.", []),
         ("Each of the 3 roles has 12 sockets.", ["12"]),
         ("For 60 s, and for 160 s.", ["160 s"]),
         ("nginx 1.29.7, HTTP/1.1, TLS 1.2 and 1.3, Python 3.11, RFC 9112, section 9.3, a 502 and 504s", []),
