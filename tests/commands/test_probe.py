@@ -134,6 +134,7 @@ def test_what_makes_no_sense_is_one_line(
 @pytest.fixture
 def namespace() -> Iterator[str]:
     """The file of a network namespace of its own, whose loopback is up."""
+    needs.need("unshare", "ip")
     script = "ip link set lo up && echo up && exec sleep 60"
     with subprocess.Popen(
         ["unshare", "--net", "sh", "-c", script], stdout=subprocess.PIPE, text=True
