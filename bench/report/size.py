@@ -52,7 +52,7 @@ def _sentences(sizing: Sizing) -> Iterator[str]:
         f" {format_number(chosen.requests_per_connection)}."
     )
     yield (
-        f"Expect {_format_expected(chosen)} connections on a backend, and provide for"
+        f"Connections on a backend: expect {_format_expected(chosen)}, and provide for"
         f" {chosen.backend_connections:,.0f}."
     )
     yield _format_needed(sizing)
