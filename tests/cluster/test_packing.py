@@ -99,14 +99,17 @@ def test_anything_else_comes_as_it_was_too(found: list[object]) -> None:
     assert packing.unpack(packing.pack(found)) == found
 
 
-def test_another_process_packs_the_same() -> None:
-    packed = packing.pack(("client-1", second(1, 100)))
+def test_another_process_unpacks_the_same() -> None:
+    sent = ("client-1", second(1, 100))
     source = (
-        "import sys; from bench.cluster import packing; from tests.cluster.observed import second;"
-        "assert packing.unpack(sys.stdin.buffer.read()) == ('client-1', second(1, 100))"
+        "import sys; from bench.cluster import packing;"
+        "sys.stdout.write(repr(packing.unpack(sys.stdin.buffer.read())))"
     )
-    root = Path(__file__).parents[2]
-    subprocess.run([sys.executable, "-c", source], input=packed, cwd=root, check=True, timeout=60)
+    root, packed = Path(__file__).parents[2], packing.pack(sent)
+    done = subprocess.run(
+        [sys.executable, "-c", source], input=packed, stdout=subprocess.PIPE, cwd=root, check=True, timeout=60
+    )
+    assert done.stdout.decode() == repr(sent)
 
 
 def test_what_was_packed_against_another_report_is_refused() -> None:
