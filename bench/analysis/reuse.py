@@ -9,8 +9,9 @@ from typing import Any
 
 from bench.analysis.metrics import Metric
 from bench.analysis.sides import AnySide
-from bench.plan import toml
-from bench.plan.run_plan import Mode, Plan
+from bench.errors import PlanError
+from bench.plan import grid, run_plan
+from bench.plan.run_plan import Mode
 from bench.runs.record import Trial, TrialRecord
 from bench.runs.sweep_trial import SweepTrial
 from bench.runs.watch_trial import WatchTrial
@@ -23,8 +24,6 @@ _OF_WATCHES = {
 }
 KEYS = frozenset((*_OF_RUNS, *_OF_WATCHES))
 """Metrics that the rate of requests moves by itself."""
-_POOL_EACH = ("haproxy", "envoy")
-"""Proxies that keep a pool for each source address."""
 
 
 def second_figure(side: AnySide, metric: Metric, trial: TrialRecord) -> float | None:
@@ -41,16 +40,14 @@ def second_figure(side: AnySide, metric: Metric, trial: TrialRecord) -> float | 
     if opened is None or not requests:
         return None
     begun = 0 if trial.mode == Mode.SHORT.value else _count_begun(side.run.plan, trial)
-    return max(0, opened - begun) / requests
+    return None if begun is None else max(0, opened - begun) / requests
 
 
-def _count_begun(plan: dict[str, Any], trial: Trial) -> int:
-    """Return how many connections a pool opens before it reuses any: one a client in each of its parts."""
-    whole = toml.merge(Plan().to_json(), plan)
-    for key, value in trial.cell.items() if isinstance(trial, SweepTrial) else ():
-        part, _, name = key.rpartition(".")
-        (whole[part] if part else whole)[name] = value
-    load, hosts, name = whole["load"], whole["hosts"], whole["subject"]["name"]
-    addresses = whole["cluster"]["backends"] if whole["lab"] == "cluster" else hosts["backend_addresses"]
-    pools = addresses * (hosts["proxy_addresses"] if name in _POOL_EACH else 1)
-    return int(load["connections"] * load["streams"] * pools)
+def _count_begun(plan: dict[str, Any], trial: Trial) -> int | None:
+    """Return how many connections pools open before they reuse any: one a client in each; None: not known."""
+    cell = trial.cell if isinstance(trial, SweepTrial) else {}
+    try:
+        made = run_plan.parse(grid.apply(plan, cell))
+    except PlanError:  # the record is of another version, or was written by hand
+        return None
+    return made.concurrency * made.pools

@@ -15,7 +15,7 @@ from bench.load.generator import Second, Totals
 from bench.observe.host_observer import HostSample
 from bench.observe.target_watch import TargetSockets
 from bench.plan import load_values
-from bench.plan.run_plan import PROGRAMS, ClosesFirst, Mode, Plan
+from bench.plan.run_plan import ClosesFirst, Mode, Plan
 from bench.runs.ports_record import Ports
 from bench.runs.record import (
     ROLES,
@@ -214,7 +214,7 @@ def _needed(facts: RunFacts) -> int:
         return total
     limits = (plan.subject.requests_per_connection, plan.backend.requests_per_connection)
     limit = min((limit for limit in limits if limit is not None), default=None)
-    clients = plan.concurrency * _pools(plan)
+    clients = plan.concurrency * plan.pools
     return validity.connections_needed(clients, total, limit, facts.lost + _abandoned(facts))
 
 
@@ -222,19 +222,6 @@ def _abandoned(facts: RunFacts) -> int:
     """Return the connections that could not be kept: an exchange failed, or no client waited for it."""
     on_the_proxy = sum(facts.counted.errors.get(kind, 0) for kind in ("protocol", "timeout"))
     return on_the_proxy + facts.totals.errors["timeout"]
-
-
-def _pools(plan: Plan) -> int:
-    """Return the pools that the requests of one client are spread over.
-
-    Workers do not multiply them: a client's connection stays with one worker, whose pool needs no more
-    than that worker's clients. Destinations do, where the next one is chosen before the pool is looked
-    at: in the worst case all clients are at the same one. nginx does not look at a pooled connection's
-    source address; HAProxy and Envoy pool each apart, since each is a server or a cluster of its own.
-    """
-    name, hosts = plan.subject.name, plan.hosts
-    destinations = plan.backend_addresses if name in PROGRAMS else 1
-    return destinations * (hosts.proxy_addresses if name in ("haproxy", "envoy") else 1)
 
 
 def _ports(facts: RunFacts, rows: Sequence[Moment]) -> Ports:

@@ -181,6 +181,19 @@ class Plan:
         """Return the most requests at a time: each takes an upstream connection of HTTP/1.1."""
         return self.load.connections * self.load.streams
 
+    @property
+    def pools(self) -> int:
+        """Return the pools that the requests of one client are spread over.
+
+        Workers do not multiply them: a client's connection stays with one worker, whose pool needs no more
+        than that worker's clients. Destinations do, where the next one is chosen before the pool is looked
+        at: in the worst case all clients are at the same one. nginx does not look at a pooled connection's
+        source address; HAProxy and Envoy pool each apart, since each is a server or a cluster of its own.
+        """
+        name = self.subject.name
+        destinations = self.backend_addresses if name in PROGRAMS else 1
+        return destinations * (self.hosts.proxy_addresses if name in ("haproxy", "envoy") else 1)
+
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values, each default written out."""
         return dict(msgspec.json.decode(msgspec.json.encode(self)))

@@ -75,6 +75,7 @@ def test_connections_are_judged_by_what_each_request_opens(
         ({"load": {"connections": 100}}, 100),
         ({"load": {"connections": 10, "http2": True, "streams": 8}}, 80),
         ({"hosts": {"backend_addresses": 2}, "subject": {"name": "nginx"}}, 128),
+        ({"hosts": {"backend_addresses": 2}, "subject": {"name": "asyncio"}}, 64),
         ({"hosts": {"proxy_addresses": 2}, "subject": {"name": "haproxy"}}, 128),
         ({"hosts": {"proxy_addresses": 2}, "subject": {"name": "nginx"}}, 64),
     ],
@@ -86,14 +87,28 @@ def test_what_a_pool_of_all_clients_begins_with_is_no_loss(plan: dict[str, Any],
     assert answers_of(*more, **plan)[1] is Answer.WORSE
 
 
-def test_a_cell_of_a_sweep_has_the_clients_of_its_own() -> None:
+@pytest.mark.parametrize(
+    ("cell", "begun"),
+    [
+        ({"load.connections": 100}, 100),
+        ({"subject.name": "nginx@/opt/nginx", "hosts.backend_addresses": 2}, 128),
+    ],
+)
+def test_a_cell_of_a_sweep_has_the_clients_and_pools_of_its_own(cell: dict[str, Any], begun: int) -> None:
     def make(name: str, requests: int) -> Side:
-        side = make_side(name, ("keepalive", 100, requests))
-        cell = {"load.connections": 100}
+        side = make_side(name, ("keepalive", begun, requests))
         trials = tuple(SweepTrial.of(trial, cell, name) for trial in side.run.trials)
         return Side(name, name, dataclasses.replace(side.run, trials=trials))
 
     assert compare([make("A", 90_000), make("B", 60_000)]).row(CARRIED).cells[1].answer is Answer.LOWER
+
+
+def test_a_plan_of_another_version_has_no_second_figure() -> None:
+    def make(name: str, requests: int) -> Side:
+        side = make_side(name, ("keepalive", 64, requests))
+        return Side(name, "keepalive", dataclasses.replace(side.run, plan={"load": {"no_such_key": 1}}))
+
+    assert compare([make("A", 90_000), make("B", 60_000)]).row(CARRIED).cells[1].answer is Answer.WORSE
 
 
 def test_trials_without_these_counts_are_judged_as_before() -> None:
