@@ -93,6 +93,13 @@ class Trial:
         return {part.name: part for part in gathered.parts}
 
 
+@pytest.fixture
+def without_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for no report that is not there."""
+    monkeypatch.setattr(running, "_REPORTS_S", 0.0)
+    monkeypatch.setattr(running, "_GATHER_S", 0.0)
+
+
 def test_reports_that_come_after_the_result_are_waited_for() -> None:
     trial = Trial("client-1")
     trial.finish("client-1", 2)
@@ -111,11 +118,8 @@ def test_reports_that_come_after_the_result_are_waited_for() -> None:
     assert trial.lease.noted == []
 
 
-def test_a_worker_whose_reports_stay_away_is_lost_and_what_it_reported_is_kept(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(running, "_REPORTS_S", 0.0)
-    monkeypatch.setattr(running, "_GATHER_S", 0.0)
+@pytest.mark.usefixtures("without_patience")
+def test_a_worker_whose_reports_stay_away_is_lost_and_what_it_reported_is_kept() -> None:
     trial = Trial("client-1", "proxy-1")
     trial.finish("client-1", 2)
     trial.report("client-1", 0)
@@ -130,9 +134,8 @@ def test_a_worker_whose_reports_stay_away_is_lost_and_what_it_reported_is_kept(
     assert (totals.window_end_ns, totals.requests, totals.interrupted) == (START_NS + SECOND_NS, 5, True)
 
 
-def test_the_window_ends_where_the_reports_of_a_machine_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "_REPORTS_S", 0.0)
-    monkeypatch.setattr(running, "_GATHER_S", 0.0)
+@pytest.mark.usefixtures("without_patience")
+def test_the_window_ends_where_the_reports_of_a_machine_end() -> None:
     trial = Trial("client-1", "proxy-1")
     trial.finish("client-1", 2)
     trial.report("client-1", 0)
