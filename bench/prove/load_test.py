@@ -18,7 +18,7 @@ from bench.analysis.validity import OtherShares, Pressure
 from bench.experiment.load_clients import LoadClients
 from bench.experiment.recorder import draw_seed, interleave
 from bench.experiment.trial_result import TrialTimes
-from bench.lab import split_address
+from bench.lab import Lab, split_address, sysctl
 from bench.load import job_rules
 from bench.load.job import LoadJob
 from bench.machine.affinity import available_cores
@@ -43,9 +43,13 @@ Models = Mapping[ConfigSide, Model]
 CONNECTIONS = 32
 TIMED = frozenset({"requests_per_s", "p99_ms"})
 """Figures that a busy machine voids."""
+SEARCHED = TIMED | {"nginx_cpu_us_per_request"}
+"""Figures that mean nothing over the moment from which connect() searches for a port."""
 _COUNTS = frozenset({"time_wait_nginx", "time_wait_backend", "errors"})
 _TESTS = 2
 """Ratios that are told of a location: of its rate and of nginx's CPU."""
+_WIDEST_RANGE = "1024 65535"
+"""So that the windows see nginx before connect() searches; the default range ends that within seconds."""
 _WARMUP_S = 0.5
 _TIMEOUT_S = 30.0
 
@@ -74,6 +78,8 @@ class LoadWindowJson(TypedDict):
     busy: str | None
     is_void: bool
     """Whether the machine was too busy for rate and latency."""
+    is_mixed: bool
+    """Whether half of the ports were used, before and after which rate, latency and CPU differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,8 @@ class LoadWindow:
     errors: int
     busy: TrialWarning | None = None
     """That others used the machine meanwhile; where it voids, rate and latency do not count."""
+    is_mixed: bool = False
+    """Whether half of nginx's ports were used, so that rate, latency and CPU are of two states."""
 
     @property
     def is_void(self) -> bool:
@@ -108,7 +116,13 @@ class LoadWindow:
             "errors": self.errors,
             "busy": None if self.busy is None else self.busy.message,
             "is_void": self.is_void,
+            "is_mixed": self.is_mixed,
         }
+
+
+def _is_refused(window: LoadWindow, name: str) -> bool:
+    """Return whether a figure of `window` may not be quoted."""
+    return (name in TIMED and window.is_void) or (name in SEARCHED and window.is_mixed)
 
 
 class CostJson(TypedDict):
@@ -138,9 +152,7 @@ class Cost:
 
     def values(self, side: ConfigSide, name: str) -> list[float]:
         """Return a figure of LoadWindow in the windows of one side that count for it."""
-        windows = [
-            each for each in self.windows if each.side == side and not (name in TIMED and each.is_void)
-        ]
+        windows = [each for each in self.windows if each.side == side and not _is_refused(each, name)]
         return [value for each in windows if (value := getattr(each, name)) is not None]
 
     def median(self, side: ConfigSide, name: str) -> float | None:
@@ -224,6 +236,7 @@ class _LoadTest:
             if isinstance(testbed, Rejection):
                 return testbed
             assert self.mended.request is not None
+            _widen_ports(testbed.lab)
             location = next(
                 each for each in inventory.locations if each.number == self.mended.location.number
             )
@@ -233,6 +246,22 @@ class _LoadTest:
                 request = cheaper
             job = _job(testbed.listeners[location.server.number], request, self.load)
             return _run_load(side, testbed, location, job)
+
+
+def _widen_ports(place: Lab) -> None:
+    """Let nginx take any port; on the machine's own loopback ports in TIME_WAIT are taken again anyway."""
+    if place.name == "namespaces":
+        place.hosts["proxy"].call(sysctl.write, sysctl.PORT_RANGE, _WIDEST_RANGE, "proxy")
+
+
+def _uses_half_of_ports(testbed: NginxTestbed, location: Location, time_wait: int | None) -> bool:
+    """Return whether sockets in TIME_WAIT hold half of the ports toward a location's servers."""
+    if time_wait is None:
+        return False
+    low, high = sysctl.port_range(testbed.lab.hosts["proxy"].call(sysctl.read, sysctl.PORT_RANGE))
+    by_peer = testbed.backends.addresses[location.number]
+    destinations = {address for addresses in by_peer.values() for address in addresses}
+    return 2 * time_wait >= (high - low + 1) * len(destinations)
 
 
 def _is_reached(testbed: NginxTestbed, location: Location, request: Request) -> bool:
@@ -276,6 +305,7 @@ def _run_load(side: ConfigSide, testbed: NginxTestbed, location: Location, job: 
     busy = watch.judge(job.warmup_s + job.duration_s)
     cpu_s, totals = nginx.cpu_s() - before_s, clients.totals
     counts, sockets = testbed.counts_of(location.number), testbed.sockets(location.number)
+    time_wait = None if sockets is None else sockets.time_wait_nginx
     latencies = histogram.merge(second.latency_us for second in clients.seconds if second.in_window)
     return LoadWindow(
         side,
@@ -283,10 +313,11 @@ def _run_load(side: ConfigSide, testbed: NginxTestbed, location: Location, job: 
         p99_ms=histogram.percentiles_ms(latencies).p99,
         nginx_cpu_us_per_request=1e6 * cpu_s / max(1, totals.requests_total),
         connections_per_request=counts.accepted / max(1, counts.requests),
-        time_wait_nginx=None if sockets is None else sockets.time_wait_nginx,
+        time_wait_nginx=time_wait,
         time_wait_backend=None if sockets is None else sockets.time_wait_backend,
         errors=sum(totals.errors_total.values()),
         busy=busy,
+        is_mixed=_uses_half_of_ports(testbed, location, time_wait),
     )
 
 

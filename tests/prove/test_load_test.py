@@ -32,3 +32,20 @@ def test_where_the_system_shows_no_other_work_nothing_is_judged(monkeypatch: pyt
     monkeypatch.setattr(other_work, "read", lambda cores: None)
     clients = cast(LoadClients, SimpleNamespace(processes=[]))
     assert load_test._BusyWatch(clients).judge(2.0) is None
+
+
+@pytest.mark.parametrize(
+    ("time_wait", "servers", "expected"),
+    [(None, 1, False), (0, 1, False), (499, 1, False), (500, 1, True), (999, 2, False), (1000, 2, True)],
+)
+def test_a_window_is_mixed_from_half_of_the_ports_toward_all_servers(
+    time_wait: int | None, servers: int, expected: bool
+) -> None:
+    host = SimpleNamespace(call=lambda function, *values: "1001 2000")
+    listed = [f"10.0.0.{number}:80" for number in range(servers)]
+    addresses = {7: {"peer": listed, "other peer": listed[:1]}}
+    testbed: Any = SimpleNamespace(
+        lab=SimpleNamespace(hosts={"proxy": host}), backends=SimpleNamespace(addresses=addresses)
+    )
+    location: Any = SimpleNamespace(number=7)
+    assert load_test._uses_half_of_ports(testbed, location, time_wait) is expected

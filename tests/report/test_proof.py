@@ -131,6 +131,30 @@ def test_enough_windows_tell_a_difference_and_a_busy_machine_voids_rates_alone()
     assert text.endswith("spends 25.0 % of\nnginx's CPU per request. Its rates are void.\n")
 
 
+def test_what_half_of_the_ports_passed_mixes_is_quoted_nowhere() -> None:
+    found = Cost("1.22.1", LOCATION, RESULT.request)
+    over = replace(window("as it is", 1234, 567, 1), is_mixed=True)
+    found.windows = [over, window("repaired", 20_000, 40, 0.001), over, window("repaired", 20_000, 40, 0.001)]
+    text = load_report.format_costs([found])
+    for row, repaired in (
+        ("requests/s", "20,000"),
+        ("latency p99, ms", "2.50"),
+        ("CPU nginx, us/request", "40"),
+    ):
+        assert f"  {row:<24}         mixed{repaired:>14}\n" in text
+    assert f"  {'TIME_WAIT nginx':<24}{'1,000':>14}{'1,000':>14}\n" in text
+    assert "1,234" not in text
+    assert "567" not in text
+    assert "! half of the ports were used in 2 of 4 windows, and connect() slowed" in text
+    assert text.endswith("instead of 1 for each. Its rates are mixed.\n")
+
+    found.windows[0] = window("as it is", 5000, 160, 1)
+    text = load_report.format_costs([found])
+    assert f"  {'requests/s':<24}{'5,000':>14}{'20,000':>14}\n" in text
+    assert "! half of the ports were used in 1 of 4 windows" in text
+    assert "are mixed." not in text
+
+
 def test_a_cost_that_was_not_measured() -> None:
     assert (
         load_report.format_costs([Cost("1.31.3", missing="no reason")]) == "load, nginx 1.31.3: no reason\n"

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 
 from bench import units
 from bench.analysis.answers import Answer, Cell
-from bench.prove.load_test import CONNECTIONS, SIDES, TIMED, ConfigSide, Cost
+from bench.prove.load_test import CONNECTIONS, SEARCHED, SIDES, TIMED, ConfigSide, Cost
 from bench.report.text_table import format_number, prose_width
 
+_RATE = "requests_per_s"
 _ROWS = (
-    ("requests/s", "requests_per_s"),
+    ("requests/s", _RATE),
     ("latency p99, ms", "p99_ms"),
     ("CPU nginx, us/request", "nginx_cpu_us_per_request"),
     ("connections per request", "connections_per_request"),
@@ -38,16 +39,28 @@ def _format_cost(found: Cost) -> list[str]:
         "  " + " " * 24 + "".join(f"{side:>{_WIDTH}}" for side in SIDES),
     ]
     for name, figure in _ROWS:
-        values = [_format_value(found.median(side, figure), _is_void(found, side, figure)) for side in SIDES]
+        values = [_format_value(found.median(side, figure), _absence(found, side, figure)) for side in SIDES]
         lines.append(f"  {name:<24}" + "".join(f"{value:>{_WIDTH}}" for value in values))
-    texts = [*_list_busy(found), _summarize(found)]
+    texts = [*_list_busy(found), *_list_mixed(found), _summarize(found)]
     return [*lines, *(line for text in texts for line in textwrap.wrap(text, prose_width() - 2))]
 
 
-def _is_void(found: Cost, side: ConfigSide, figure: str) -> bool:
-    """Return whether the machine was too busy for a figure in every window of a side."""
+def _absence(found: Cost, side: ConfigSide, figure: str) -> str:
+    """Return what stands in place of a figure that no window of a side may be quoted for."""
     windows = [each for each in found.windows if each.side == side]
-    return figure in TIMED and bool(windows) and all(each.is_void for each in windows)
+    if figure in SEARCHED and any(each.is_mixed for each in windows):
+        return "mixed"
+    return "void" if figure in TIMED and any(each.is_void for each in windows) else "-"
+
+
+def _list_mixed(found: Cost) -> Iterator[str]:
+    """Yield in how many windows half of the ports were used, and what that does to the figures."""
+    mixed = sum(each.is_mixed for each in found.windows)
+    if mixed:
+        yield (
+            f"! half of the ports were used in {mixed} of {len(found.windows)} windows, and connect() slowed:"
+            " rate, latency and CPU of those are mixed and do not count; take a shorter --duration"
+        )
 
 
 def _list_busy(found: Cost) -> Iterator[str]:
@@ -60,14 +73,14 @@ def _list_busy(found: Cost) -> Iterator[str]:
         yield f"! {count}; the worst: {worst.busy.message}; {worst.busy.advice}"
 
 
-def _format_value(value: float | None, is_void: bool) -> str:
+def _format_value(value: float | None, absence: str) -> str:
     if value is None:
-        return "void" if is_void else "-"
+        return absence
     return f"{value:.4f}" if 0 < value < 0.1 else format_number(value)
 
 
 def _summarize(found: Cost) -> str:
-    cpu, rate = (found.compare(name) for name in ("nginx_cpu_us_per_request", "requests_per_s"))
+    cpu, rate = (found.compare(name) for name in ("nginx_cpu_us_per_request", _RATE))
     opened = found.median("repaired", "connections_per_request") or 0.0
     per_connection = (
         f"one connection for {format_number(1 / opened)} requests" if opened else "no new connections"
@@ -80,7 +93,8 @@ def _summarize(found: Cost) -> str:
     told = [cell for cell in (cpu, rate) if cell is not None and cell.ratio is not None]
     seen = _format_windows(told)
     parts += [f"{seen}{known[0]}", *known[1:]] if known else []
-    void = "" if rate is not None else " Its rates are void."
+    absent = {_absence(found, side, _RATE) for side in SIDES if not found.values(side, _RATE)}
+    void = f" Its rates are {' and '.join(sorted(absent))}." if absent else ""
     return f"Repaired, {', '.join(parts[:2])}{''.join(f' and {part}' for part in parts[2:])}.{void}"
 
 
