@@ -14,7 +14,7 @@ export PYTHONNOUSERSITE := 1
 # Each role is a process: without bytecode on disk every one of them compiles all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help bench incident tour check test test-long test-all perf false-alarms idle-times attacks fuzz nginx-versions directives schema docs reference figures constraints clean
+.PHONY: help bench incident tour check test test-long test-all perf reference-runs false-alarms idle-times attacks fuzz nginx-versions directives schema docs reference figures constraints clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -45,6 +45,9 @@ test-all: test test-long  ## All tests: those, then the long ones
 
 perf: .venv/.perf  ## Side by side with wrk, nginx and the others (QUICK=1, PERF_ONLY=a,b-tiny,..., PERF_FLAGS=)
 	$(BIN)/python -m tests.perf $(if $(QUICK),--quick) $(if $(PERF_ONLY),--only $(PERF_ONLY)) $(PERF_FLAGS)
+
+reference-runs: .venv/.perf  ## Make the reference runs anew, on a quiet machine (45 minutes; NAMES="reference-tls ...")
+	$(BIN)/python -m tests.perf.references $(NAMES)
 
 false-alarms: .venv/.dev  ## How often a comparison is wrong, by 200 runs of equal sides and more (an hour; MINUTES=60)
 	for kind in equal equal-until spin; do \
