@@ -17,6 +17,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -188,12 +189,12 @@ def _read_json(mark: str, path: Path, row: str, key: str) -> float:
     """Return a number of a JSON file: KEY is a path with slashes, below the only object of `rows` that fits.
 
     Items of a list are numbered from 0.
-    ROW is `NAME=TEXT & NAME=TEXT`; empty, the path begins at the top.
+    ROW is `NAME=TEXT & NAME=TEXT`, where `*` in TEXT stands for any; empty, the path begins at the top.
     """
     value = json.loads(path.read_text(encoding="utf-8"))
     if row:
         wanted = dict(part.split("=", 1) for part in row.split(" & "))
-        rows = [each for each in value["rows"] if all(str(each.get(k)) == v for k, v in wanted.items())]
+        rows = [each for each in value["rows"] if all(fnmatchcase(str(each.get(k)), v) for k, v in wanted.items())]
         if len(rows) != 1:
             raise FigureError(mark, f"{len(rows)} rows are {row!r}")
         value = rows[0]
