@@ -56,6 +56,8 @@ _CAUSES = {
 }
 _OVER_THE_WINDOW = (*_INSTEAD, "latency_ms.", "service_ms.", "connect_ms.", "second_opinion.")
 """Rates, costs and times that depend on when the cliff came, where it lies in the window."""
+_OF_SCENARIOS = ("cpu_us_per_unit.", "times_ms.", "figures.cores")
+"""The same of scenarios, which have rates of their own as well."""
 
 
 class Standing(StrEnum):
@@ -121,7 +123,7 @@ def crossed_cliff(trial: TrialRecord) -> bool:
 def _is_over_window(metric: Metric) -> bool:
     """Return whether `metric` is a rate, a cost or a time over the window, of a run or of a scenario."""
     is_rate = metric.key.startswith("figures.") and metric.key.endswith("_per_s")
-    return depends_on_cliff(metric) or metric.key.startswith("cpu_us_per_unit.") or is_rate
+    return depends_on_cliff(metric) or metric.key.startswith(_OF_SCENARIOS) or is_rate
 
 
 def depends_on_cliff(metric: Metric) -> bool:

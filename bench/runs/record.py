@@ -175,7 +175,7 @@ class Trial(TrialRecord):
     """Open loop only: from the due time of a request until it was sent."""
     latency_ms: Percentiles = field(default_factory=Percentiles)
     service_ms: Percentiles | None = None
-    """Open loop only: from before the write, where `latency_ms` counts from the due time."""
+    """Open loop only: from the start of the exchange, where `latency_ms` counts from the due time."""
     connect_ms: Percentiles = field(default_factory=Percentiles)
     tls: ClientTls | None = None
     """None where the clients speak no TLS."""

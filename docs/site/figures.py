@@ -194,7 +194,7 @@ def _read_json(mark: str, path: Path, row: str, key: str) -> float:
     value = json.loads(path.read_text(encoding="utf-8"))
     if row:
         wanted = dict(part.split("=", 1) for part in row.split(" & "))
-        rows = [each for each in value["rows"] if all(fnmatchcase(str(each.get(k)), v) for k, v in wanted.items())]
+        rows = [each for each in value["rows"] if _fits(each, wanted)]
         if len(rows) != 1:
             raise FigureError(mark, f"{len(rows)} rows are {row!r}")
         value = rows[0]
@@ -205,6 +205,10 @@ def _read_json(mark: str, path: Path, row: str, key: str) -> float:
             raise FigureError(mark, f"there is no {part!r}")
         value = value[part]
     return float(value)
+
+
+def _fits(row: dict[str, Any], wanted: dict[str, str]) -> bool:
+    return all(fnmatchcase(str(row.get(name)), pattern) for name, pattern in wanted.items())
 
 
 @cache

@@ -209,6 +209,6 @@ def _build_latency_chart(sides: Sequence[Side]) -> Chart:
         chosen = [curves[trial.trial] for trial in select_trials(side)]
         lines += build_lines(index, side, curves, series.compute_median_curve(chosen))
     return Chart(
-        "Latency by percentile", f"milliseconds, from before the write to the last byte{over}", lines,
+        "Latency by percentile", f"milliseconds, from the start of a request to its last byte{over}", lines,
         x="percentile", y="log", x_label="share of the requests that was at least as fast",
     )  # fmt: skip

@@ -70,6 +70,7 @@ SCENARIO = Scenario(
     settings=PushSettings,
     columns=(
         Column("figures.limit_per_s", "most/s"),
+        Column("figures.limit_p99_ms", "p99 then, ms", "ms"),
         Column("times_ms.delay.p50", "delay p50", "ms"),
         Column("times_ms.delay.p99", "p99, ms", "ms"),
         Column("figures.requests_per_delivery", "requests each", "ratio"),

@@ -32,7 +32,11 @@ def compute_figures(result: TrialResult, settings: PushSettings) -> Figures:
         "requests_per_delivery": requests / delivered if delivered else None,
         "delivered_per_s": delivered / result.window_s,
     }
-    times_us: dict[str, Mapping[int, int]] = {"delay": merge_histograms(done["delay_us"] for done in clients)}
+    times_us: dict[str, Mapping[int, int]] = {}
+    if (
+        not settings.find_limit
+    ):  # over a rising rate, the step that was too much among it, a delay means nothing
+        times_us["delay"] = merge_histograms(done["delay_us"] for done in clients)
     if settings.browser:
         page = _read_page(result.done[-1]["received"], published, result)
         figures |= {f"browser_{name}": getattr(page, name) for name in ("delivered", "lost", "doubled")}

@@ -9,7 +9,7 @@ def conclude(summary: Summary) -> str:
     rows = [row for row in summary.rows if row.value("times_ms.first.p50") is not None]
     held = sorted((row for row in rows if _first_ms(row) > LATE_MS), key=_first_ms, reverse=True)
     cut = [row for row in rows if row.value("figures.cut")]
-    fast = [row for row in rows if row not in held and row not in cut]
+    fast = [row for row in rows if row not in held]
     parts = []
     if fast:
         slowest_ms = max(map(_first_ms, fast))
