@@ -34,6 +34,7 @@ def markdown(result: CheckResult, at_least: Severity = Severity.LOW, repair: Rep
     shown = [each for each in result.findings if each.severity >= at_least]
     if shown:
         lines += ["", "#### Findings", "", *_table(_finding_rows(shown), len(shown))]
+        lines += ["", f"`bench check --explain {shown[0].rule}` says why, with examples."]
     lines += _edit(repair) if repair is not None else []
     if result.accepted:
         lines += ["", "#### Accepted", "", *_table(_accepted_rows(result.accepted), len(result.accepted))]
@@ -46,13 +47,16 @@ def markdown(result: CheckResult, at_least: Severity = Severity.LOW, repair: Rep
 
 
 def _title(result: CheckResult) -> str:
-    """Return how many locations reuse their connections under every version."""
+    """Return how many locations have which answer, each by the worst of its versions."""
     total = len(result.locations)
     if not total:
         return "No location that passes requests on"
     worst = [_worst(each) for each in result.locations]
     counts = [f"{worst.count(answer)} {answer}" for answer in ANSWERS if answer in worst]
-    return f"Upstream connections of {total} location{'s' if total != 1 else ''}: {', '.join(counts)}"
+    worst_of = ", by the worst version" if len(result.versions) > 1 else ""
+    return (
+        f"Upstream connections of {total} location{'s' if total != 1 else ''}{worst_of}: {', '.join(counts)}"
+    )
 
 
 def _worst(location: LocationVerdicts) -> str:

@@ -1,5 +1,6 @@
 """Format a rule with its examples, and the list of all rules."""
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 
@@ -9,6 +10,8 @@ from nginx.rules import CATALOGUE, CheckSettings, Rule
 from nginx.tree import Directive
 
 _WIDTH = 80
+_SPACE = re.compile(r"[ \t\r\n]+")
+"""What separates words in nginx's eyes; a no-break space does not."""
 
 
 def format_rule(rule: Rule) -> str:
@@ -60,16 +63,16 @@ def format_rules() -> str:
 
 
 def _format_config(text: str) -> str:
-    """Return a configuration with one directive a line; one that nginx would refuse as it is."""
+    """Return a configuration with one directive a line; a template, or what nginx would refuse, as it is."""
     read = tree.parse(text, "example")
-    if read.problems:
+    if read.problems or read.template:
         return textwrap.indent(text.rstrip(), "    ")
     return "\n".join(_format_lines(text, read.directives, "    "))
 
 
 def _format_lines(text: str, directives: Iterable[Directive], indent: str) -> Iterator[str]:
     for each in directives:
-        words = " ".join(text[each.start : each.args_end].split())
+        words = " ".join(_SPACE.split(text[each.start : each.args_end]))
         if each.block is None:
             yield f"{indent}{words};"
         else:

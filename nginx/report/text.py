@@ -116,6 +116,9 @@ class _Report:
         for note in self.repair.notes:
             if note.place == location.place:
                 yield from self._labelled("note", note.text, location.place)
+        rules = dict.fromkeys(each.rule for each in findings if _remark(location, each)[0] == "fix")
+        if edit and rules:
+            yield from self._labelled("rule", ", ".join(rules), location.place)
         for label, text in _remarks(location, findings):
             if label == "note" or not edit:
                 yield from self._labelled(label, text, location.place)

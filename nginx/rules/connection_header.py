@@ -53,6 +53,14 @@ def connection_default_close(ctx: RuleContext) -> Iterator[Hit]:
             location /old/ { proxy_pass http://app; }
         }
     """,
+    good=POOL
+    + """
+        server {
+            proxy_http_version 1.1;
+            location / { proxy_pass http://app; proxy_set_header Connection ""; }
+            location /old/ { proxy_pass http://app; proxy_set_header Connection ""; }
+        }
+    """,
 )
 def pool_drain(ctx: RuleContext) -> Iterator[Hit]:
     """A location that has its connections closed uses up the idle connections of one that keeps them.
@@ -126,6 +134,7 @@ def map_upgrade_close(ctx: RuleContext) -> Iterator[Hit]:
     + """
         server {
             proxy_http_version 1.1;
+            proxy_set_header Connection "";
             location / { proxy_pass http://app; proxy_set_header Host $host; proxy_set_header Connection ""; }
         }
     """,

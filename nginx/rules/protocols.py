@@ -25,7 +25,8 @@ _HTTP = f"{_POOL}server {{ location / {{ {KEPT} }} }}"
 def fastcgi_keep_conn_missing(ctx: RuleContext) -> Iterator[Hit]:
     """The upstream has a pool, but fastcgi_keep_conn is off: nginx requests a close each time.
 
-    The default is off on every version, so the pool can never fill.
+    The default is off on every version, so the pool can never fill. An idle connection occupies a process of
+    PHP-FPM: `bench fix` wants to know how many there are (`--backend-max-connections`), see NK055.
     """
     for each in ctx.using_protocol("fastcgi"):
         pooled = any(upstream.pool(ctx.version) for upstream in each.upstreams())

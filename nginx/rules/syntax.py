@@ -93,7 +93,7 @@ def unseen_character(ctx: RuleContext) -> Iterator[Hit]:
     """A word holds a character that looks like white space or like nothing, and nginx reads it as a letter.
 
     Only space, tab, CR and LF separate words. No-break spaces and byte order marks come with text that was
-    copied from web pages or word processors. In quotes they are left alone.
+    copied from web pages or word processors. In quotes they are left alone. In the example one follows `app`.
     """
     for word in ctx.model.configuration.odd_words:
         yield Hit(word.place, word.reason, "write an ordinary space, or nothing")

@@ -11,7 +11,7 @@ from bench.analysis.claims import RunVerdict, Standing
 from bench.analysis.metrics import Metric
 from bench.errors import ExitCode
 from bench.runs.ports_record import Ports
-from bench.runs.record import Run, ScenarioTrial, SubjectRecord, Trial, TrialWarning
+from bench.runs.record import Percentiles, Run, ScenarioTrial, SubjectRecord, Trial, TrialWarning
 from tests import synthetic
 
 RATE, CPU, OPENED = (
@@ -124,14 +124,21 @@ def test_the_causes_are_named_the_most_common_one_first() -> None:
 def test_a_trial_of_a_scenario_over_the_cliff_has_no_rate_and_no_cost() -> None:
     cliff = TrialWarning("port-cliff", "half of the ports were used", "shorter")
     subject = SubjectRecord("nginx", "1")
-    figures: dict[str, float | int | None] = {"requests_per_s": 9.0, "full": 3}
+    figures: dict[str, float | int | None] = {"requests_per_s": 9.0, "cores": 0.5, "full": 3}
     made = ScenarioTrial(
         trial=1, subject=subject, lab="namespaces", variant="plain-new", figures=figures, warnings=(cliff,),
         cpu_us_per_unit={"proxy": 7.0}, bytes_per_unit={"back": 5.0},
+        times_ms={"beat": Percentiles(1.0, None, None, None, None)},
     )  # fmt: skip
-    keys = ("figures.requests_per_s", "cpu_us_per_unit.proxy", "figures.full", "bytes_per_unit.back")
-    standings = [claims.sample([made], Metric(key, "")).standing for key in keys]
-    assert standings == [Standing.MIXED, Standing.MIXED, Standing.COUNTS, Standing.COUNTS]
+    expected = {
+        "figures.requests_per_s": Standing.MIXED,
+        "figures.cores": Standing.MIXED,
+        "cpu_us_per_unit.proxy": Standing.MIXED,
+        "times_ms.beat.p50": Standing.MIXED,
+        "figures.full": Standing.COUNTS,
+        "bytes_per_unit.back": Standing.COUNTS,
+    }
+    assert {key: claims.sample([made], Metric(key, "")).standing for key in expected} == expected
     assert claims.counts(made), "it is no fault of the trial"
 
 

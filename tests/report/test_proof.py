@@ -49,8 +49,8 @@ def test_a_proof() -> None:
         "  left out: limit_req (line 8): requests would be held back\n"
         "\n"
         "nginx 1.22.1: 1 of 1 location proven; check and traffic agree;"
-        " backends and kernel count the same 9\n"
-        "  connections\n"
+        " in all runs, backends and kernel\n"
+        "  count the same 9 connections\n"
     )
 
 

@@ -9,14 +9,17 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
+from bench.analysis.cases import Summary
+from bench.runs.record import Percentiles, ScenarioRun, ScenarioTrial
 from bench.scenarios.stream.clients import END, AnswerRead, AnswerReader
+from bench.scenarios.stream.conclusion import conclude
 from bench.scenarios.stream.definition import SCENARIO
 from bench.scenarios.stream.settings import StreamSettings
 from bench.scenarios.stream.variants import VARIANTS
 from nginx import versions
 from nginx.render import POOL_OFF, Reuse, SiteSettings, conf
 from tests import bench_process, needs
-from tests.scenarios import fake_testbed
+from tests.scenarios import fake_testbed, sample_scenario
 
 SMALL = ("--set", "tokens=20", "--set", "streams=2", "--set", "every_s=0.01", "--set", "warmup_s=0.2")
 TOLD = {"tokens": 0, "doubled": 0, "cut": 0, "arrivals_s": [], "first_us": [], "gaps_us": [], "held_us": []}
@@ -122,3 +125,16 @@ def test_a_setting_of_nginx_is_refused_elsewhere(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "is about a setting of nginx's" in done.stderr
+
+
+def test_a_first_token_in_time_counts_also_where_the_answer_is_cut_later() -> None:
+    def case(number: int, variant: str, first_ms: float, cut: int) -> ScenarioTrial:
+        first = Percentiles(first_ms, None, None, None, None)
+        figures = {"cut": cut, "lost": 10 * cut}
+        return sample_scenario.trial(number, variant, "nginx", figures=figures, times_ms={"first": first})
+
+    trials = (case(1, "sse", 2.0, 0), case(2, "read-timeout", 1.0, 1), case(3, "http10", 4000.0, 0))
+    assert conclude(Summary.of(ScenarioRun({"scenario": "stream"}, {}, "", trials=trials))) == (
+        "The first token is there within 2 ms in 2 of 3 cases; it is held back by http10, nginx 4 s;"
+        " the answer is cut by read-timeout, nginx (10 tokens lost)."
+    )

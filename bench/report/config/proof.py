@@ -178,7 +178,8 @@ def _summarize_witnesses(proof: Proof) -> str:
     if witnesses is None or witnesses.kernel is None:
         return ""
     if witnesses.agree:
-        return f"; backends and kernel count the same {units.plural(witnesses.backend, 'connection')}"
+        counted = units.plural(witnesses.backend, "connection")
+        return f"; in all runs, backends and kernel count the same {counted}"
     return (
         f"; WITNESSES DISAGREE: the backends accepted {witnesses.backend},"
         f" nginx's host opened {witnesses.kernel}"

@@ -116,7 +116,7 @@ def test_a_table_has_a_cell_for_each_column() -> None:
 def test_what_is_broken_comes_first() -> None:
     result = check("x", ["1.22.1", "1.31.4"], text=ODD)
     text = markdown.markdown(result)
-    assert text.startswith("### Upstream connections of 2 locations: 2 not reused\n")
+    assert text.startswith("### Upstream connections of 2 locations, by the worst version: 2 not reused\n")
     assert "**Fix:** add `proxy_http_version 1.1;`" in text
 
 

@@ -73,3 +73,12 @@ def test_the_cores_at_the_limit_are_those_of_the_last_step_that_was_tried(
     told = {"published_steps": published, "steps_us": {"0": IN_TIME, "1": LATE}}
     figures = compute_figures(result(told, samples=tuple(samples)), settings).figures
     assert figures["cores_at_limit_client"] == pytest.approx(cores)
+
+
+def test_over_a_rising_rate_no_delay_is_told_but_that_of_the_last_step_that_was_carried() -> None:
+    told = {"published_steps": {"0": 20, "1": 45}, "steps_us": {"0": IN_TIME, "1": LATE}}
+    rising = compute_figures(result(told), PushSettings(subscribers=10, messages_per_s=10.0, find_limit=True))
+    assert "delay" not in rising.times_us
+    assert rising.figures["limit_p99_ms"] is not None
+    steady = compute_figures(result({}), PushSettings(subscribers=10))
+    assert "delay" in steady.times_us
