@@ -11,7 +11,7 @@ from bench.cluster import cluster_file
 from bench.cluster.certificates import CertificateFiles
 from bench.errors import LabError
 
-EXTRA = "keepalive-bench[cluster]"
+EXTRA = ".[cluster]"
 _START = "start one with `bench cluster up`, or with Dask's own commands"
 _ONE_CA = "give both sides certificates of one CA"
 _ITS_PORT = "name the port of a scheduler"

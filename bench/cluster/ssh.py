@@ -97,7 +97,7 @@ async def make_folder(connection: asyncssh.SSHClientConnection, python: str) -> 
     last = (await _rest(process)).strip().rpartition("\n")[2]
     raise LabError(
         f"its {python} cannot run bench ({last or line.strip() or 'it says nothing'}); install"
-        " this version of 'keepalive-bench[cluster]' there, or name another Python with python=/path"
+        " this version of bench there, with its extra `cluster`, or name another Python with python=/path"
     )
 
 

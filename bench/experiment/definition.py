@@ -93,7 +93,7 @@ class Need:
     @property
     def remedy(self) -> str:
         """Return the one command that installs it."""
-        return f"pip install 'keepalive-bench[{self.extra}]'"
+        return f"pip install '.[{self.extra}]'"
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ _WORDS = {
     ClaimVerdict.DEPENDS: ("depends", "depend"),
     ClaimVerdict.UNMEASURED: ("was not measured here", "were not measured here"),
 }
-_EXTRA = re.compile(r"pip install 'keepalive-bench\[(\w+)\]'")
+_EXTRA = re.compile(r"pip install '\.\[(\w+)\]'")
 _MODES = "short: an upstream connection for each request; keepalive: a pool of them, used again and again."
 _IDIOMS = (
     "default: nothing of it is written; snippet: what is copied, HTTP/1.1 and an empty `Connection`; full:"
@@ -102,7 +102,7 @@ def summarize_missing(ruled: Sequence[RuledClaim]) -> str:
             names += [each.claim.name] if wanted else []
     if not extras:
         return ""
-    return f"to measure {', '.join(names)}: `pip install 'keepalive-bench[{','.join(extras)}]'`"
+    return f"to measure {', '.join(names)}: `pip install '.[{','.join(extras)}]'` in a clone of bench"
 
 
 def advise_quiet(ruled: Sequence[RuledClaim]) -> str:

@@ -18,7 +18,7 @@ from tests import bench_process, needs
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "distributed"
-EXTRA = "pip install 'keepalive-bench[cluster]'"
+EXTRA = "pip install '.[cluster]'"
 QUICK = ("--trials", "1", "--warmup", "0.2", "--duration", "0.8", "--connections", "16")
 PRELUDE = """
 import json, sys

@@ -149,6 +149,6 @@ def test_certificates_are_configured_where_dask_has_them(tmp_path: Path) -> None
 
 def test_dask_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    expected = "the package distributed is not installed; pip install 'keepalive-bench[cluster]'"
+    expected = "the package distributed is not installed; pip install '.[cluster]'"
     with pytest.raises(LabError, match=f"^cluster: {re.escape(expected)}$"):
         endpoint.locate("tcp://127.0.0.1:8786")

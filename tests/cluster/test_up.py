@@ -245,7 +245,7 @@ def test_a_package_that_is_missing(package: str, tmp_path: Path) -> None:
     where = ("--ssh", str(tmp_path / "hosts")) if package == "asyncssh" else ("--local", "1")
     assert fail(*where, "-o", str(tmp_path / "c"), before=f"sys.modules[{package!r}] = None") == (
         3,
-        f"bench: cluster: the package {package} is not installed; pip install 'keepalive-bench[cluster]'",
+        f"bench: cluster: the package {package} is not installed; pip install '.[cluster]'",
     )
 
 

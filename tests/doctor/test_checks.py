@@ -29,7 +29,7 @@ GOOD = MachineFacts(
     cgroup={"cpu.max": "max 100000", "memory.max": "max"},
     programs={"nginx": "1.22.1 (/usr/sbin/nginx)", "wrk": "4.1.0 (/usr/bin/wrk)"},
     packages={"python": "3.11.2", "uvloop": "0.23.0"},
-    requirements=(Requirement("picows", "2.0", "push, broker", "pip install 'keepalive-bench[push]'"),),
+    requirements=(Requirement("picows", "2.0", "push, broker", "pip install '.[push]'"),),
 )
 
 

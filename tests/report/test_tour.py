@@ -123,10 +123,10 @@ def test_what_is_to_be_installed_is_one_command() -> None:
         claim = BY_NAME[name]
         step = take_step(claim, {each: v for each, v in BORNE_OUT[name].items() if each != case})
         assert step.run is not None
-        reason = f"needs {module}: pip install 'keepalive-bench[{extra}]'"
+        reason = f"needs {module}: pip install '.[{extra}]'"
         run = replace(step.run, refused=(Refused(case, "direct", reason),))
         told += rule([claim], [replace(step, run=run)])
-    said = "to measure registry, migration: `pip install 'keepalive-bench[push,http3]'`"
+    said = "to measure registry, migration: `pip install '.[push,http3]'` in a clone of bench"
     assert report.summarize_missing(told) == said
     assert report.summarize_missing([rule_on("chat", dropped(0, 70))]) == ""
     text = html.render(report.build_page(told, [], "2026-03-14"))

@@ -72,7 +72,7 @@ def test_a_case_that_cannot_be_measured_is_refused_with_the_reason() -> None:
     cases, refused = runs.sort_out(lacking, lacking.plan({}))
     assert [case.name for case in cases] == ["loose-leaf direct"]
     assert [(each.variant, each.subject, each.reason) for each in refused] == [
-        ("bag", "direct", "needs no_such_module: pip install 'keepalive-bench[tea]'"),
+        ("bag", "direct", "needs no_such_module: pip install '.[tea]'"),
         ("bag", "nginx", "has no kettle"),
         ("loose-leaf", "nginx", "has no kettle"),
     ]

@@ -18,7 +18,7 @@ def format_variants(name: str) -> str:
     """Return the variants of a scenario, each with what it is and what it needs."""
     scenario = catalogue.load(name)
     rows = [
-        (f"`{each.name}`", each.summary, ", ".join(f"`{need.remedy}`" for need in each.needs))
+        (f"`{each.name}`", each.summary, ", ".join(dict.fromkeys(f"`{need.remedy}`" for need in each.needs)))
         for each in scenario.variants
     ]
     return f"{scenario.title}.\n\n" + markdown.format_table(("variant", "what it is", "needs"), rows)
