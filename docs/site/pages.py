@@ -6,7 +6,7 @@ A folder is a section, and a Markdown file in it a page. What `ORDER` does not n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,15 +21,15 @@ SECTIONS = {
 ORDER = {
     "how-to": (
         "diagnose-time-wait",
-        "check-and-repair-a-configuration",
-        "accept-a-finding",
         "find-an-idle-timeout",
+        "gate-a-change-in-ci",
+        "accept-a-finding",
+        "check-and-repair-a-configuration",
+        "upgrade-nginx-across-1.29.7",
         "choose-the-pool-size",
         "compare-two-proxies-or-versions",
-        "upgrade-nginx-across-1.29.7",
         "measure-with-your-own-traffic",
         "read-a-result",
-        "gate-a-change-in-ci",
         "run-on-several-machines",
         "run-on-kubernetes-or-slurm",
         "teach-it-in-twenty-minutes",
@@ -53,6 +53,14 @@ ORDER = {
     "development": ("house", "add-a-rule", "add-a-subject", "add-a-scenario", "write-a-page"),
 }
 """The pages of each section that have a place, and pages to come: those that stand in no folder yet."""
+READERS = {
+    "In production": ("how-to/diagnose-time-wait", "how-to/find-an-idle-timeout"),
+    "In CI": ("how-to/gate-a-change-in-ci", "how-to/accept-a-finding"),
+    "Before a change": tuple(f"how-to/{name}" for name in ORDER["how-to"][4:-1]),
+    "In a class": ("how-to/teach-it-in-twenty-minutes", "concepts/on-one-page", "concepts/questions"),
+    "To contribute": tuple(f"development/{name}" for name in ORDER["development"]),
+}
+"""The pages that the index lists first, by who reads them; it lists the others by section below."""
 _LIST = re.compile(r"(<!-- pages -->\n).*?(<!-- /pages -->)", flags=re.DOTALL)
 _PICTURE = re.compile(r"^## The picture\n.*?(?=^## )", flags=re.DOTALL | re.MULTILINE)
 _TARGET = re.compile(r"\]\((?!\w+:|#)([^)\s]+)\)")
@@ -109,11 +117,19 @@ def _from_docs(target: str) -> str:
 
 
 def _sections() -> Iterator[str]:
+    pages = {page.name: page for section in SECTIONS for page in find_pages(section)}
+    for caption, names in READERS.items():
+        yield from _list(caption, [pages[name] for name in names])
+    first = {name for names in READERS.values() for name in names}
     for section, caption in SECTIONS.items():
-        if pages := find_pages(section):
-            yield f"\n## {caption}\n\n"
-            yield from (f"- [{page.title}]({page.path})\n" for page in pages)
+        yield from _list(caption, [page for page in find_pages(section) if page.name not in first])
     yield "\n"
+
+
+def _list(caption: str, pages: Sequence[Page]) -> Iterator[str]:
+    if pages:
+        yield f"\n## {caption}\n\n"
+        yield from (f"- [{page.title}]({page.path})\n" for page in pages)
 
 
 def format_toctrees() -> str:

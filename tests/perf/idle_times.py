@@ -26,7 +26,7 @@ A proxy that keeps connections to a server has to close an idle one before the s
 request can meet the end of its connection, and is lost. So a proxy's idle time has to be below the server's,
 and the server's is rarely known. `bench probe HOST:PORT` measures it.
 
-This is what it found at servers as they come, with no idle time configured, on loopback. `python -m
+This is what it found at servers with default settings, with no idle time configured, on loopback. `python -m
 tests.perf.idle_times` wrote this page. "Not within" means that the probe waited so long, and no end came.
 
 """
@@ -34,7 +34,10 @@ _AFTER = """
 `bench probe` says the same of a server that is configured otherwise, or that stands behind something which
 ends connections of its own accord, such as a load balancer.
 """
-_LEGEND = "Below, - stands for what the server does not answer so, as 404 where it answers every path."
+_LEGEND = (
+    'In the next table, "-" means that the server never gave this response, such as 404 from one that answers'
+    " every path."
+)
 _COLUMNS = ("server", "idle connection ends after", "by", "in HTTP/2", "announced", "configured by")
 _KEPT_COLUMNS = ("server", "HTTP", "kept after GET", "HTTP/1.0 keep-alive", "HEAD", "404", "400")
 
