@@ -71,7 +71,7 @@ _CANNOT_TELL = {
     "concepts/statistics.md": ("bench compare RUN --fail-on 'cpu_us_per_request.proxy>1.10'",),
     CI: (
         "bench compare OLD NEW --fail-on 'cpu_us_per_request.proxy>1.10' --fail-on 'abs:errors>0'",
-        "bench ab subject=nginx@system subject=nginx@wheel --mode keepalive"
+        "bench ab subject=nginx@/opt/old/nginx subject=nginx@/opt/new/nginx --mode keepalive"
         " --until cpu_us_per_request.proxy=5% --trials 30 --time-limit 10m"
         " --require 'cpu_us_per_request.proxy<1.10' --require 'abs:errors<1'",
         "bench ab target=http://127.0.0.1:8001/ target=http://127.0.0.1:8002/ --mode keepalive"
@@ -188,6 +188,7 @@ BEFORE = {
         "rm -rf RUN; mv $(ls -d results/*-sweep-* | tail -1) RUN; sed -i '$d' RUN/run.jsonl"
     ),
     r"/opt/nginx-1\.22/": "mkdir /opt/nginx-1.22; ln -s $(command -v nginx) /opt/nginx-1.22/nginx",
+    r"/opt/old/": "mkdir /opt/old /opt/new; for i in old new; do ln -s $(command -v nginx) /opt/$i; done",
 }
 """What is done before a command, so that the machine is the one that its page speaks of."""
 
@@ -208,7 +209,9 @@ ENDS = {r"dask scheduler": r"bench cluster up"}
 ON_TERMINAL = {"bench watch": b"q"}
 """Commands that want a terminal, and the key that ends them."""
 NEEDS = {
-    r"nginx -T|@system|--program system|nginx-1\.22|/etc/nginx|nginx-(status|log):": ("nginx@system",),
+    r"nginx -T|@system|--program system|nginx-1\.22|/opt/old/|/etc/nginx|nginx-(status|log):": (
+        "nginx@system",
+    ),
     r"@wheel|--program wheel": ("nginx@wheel",),
     r"subject=nginx\b|--subject nginx\b|bench prove": ("nginx",),
     r"haproxy:": ("haproxy@system",),
