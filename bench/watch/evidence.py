@@ -37,6 +37,8 @@ class HopEvidence:
     durations_s: tuple[float, ...]
     moments_s: tuple[float, ...]
     """The end of each snapshot, in seconds from when the watch began."""
+    listed_s: tuple[float, ...]
+    """When the sockets of its state were listed, which may be before it; from when the watch began."""
     flows: tuple[HopFlow, ...]
     states: tuple[HopState, ...]
     is_exact: bool
@@ -317,6 +319,7 @@ def collect(snapshots: Sequence[Snapshot]) -> tuple[HopEvidence, ...]:
     ports = CountedPorts(snapshots if any(snapshot.requests for snapshot in snapshots) else ())
     durations = tuple(snapshot.duration_s for snapshot in snapshots)
     moments_s = tuple(snapshot.t_s for snapshot in snapshots)
+    listed_s = tuple(snapshot.t_s - snapshot.sockets_age_s for snapshot in snapshots)
     is_exact = all(snapshot.source is Source.EXACT for snapshot in snapshots)
     keeps = keeps_traces(snapshots)
     nothing = HopState()
@@ -331,6 +334,7 @@ def collect(snapshots: Sequence[Snapshot]) -> tuple[HopEvidence, ...]:
             hop,
             durations,
             moments_s,
+            listed_s,
             tuple([NOTHING if each is None else each.flow for each in row]),
             tuple([nothing if each is None else each.state for each in row]),
             is_exact,

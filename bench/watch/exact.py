@@ -105,6 +105,7 @@ class ExactWatch:
             host=interval.host.with_dump(dumped.host.fin_wait2, dumped.host.syn_backlogs),
             notes=notes,
             cost_s=cost_s,
+            sockets_age_s=max(0.0, interval.ended_s - self._dumped_s),
         )
 
     def _dump(self, interval: "_Interval") -> Snapshot:
@@ -194,7 +195,8 @@ def joined(sampled: tuple[HopSnapshot, ...], flows: dict[PeerHop, HopFlow]) -> t
     """Return the hops of a sampled snapshot with `flows` instead of theirs.
 
     A hop that only events saw has nothing in any state; the busiest of these are told apart. Who opened a
-    connection is known by events, so that nothing happens on what dumps attribute to nobody.
+    connection is known by events, so that nothing happens on what dumps attribute to nobody. Where dumps saw
+    no process, what waits belongs to those who open: a short connection is in TIME_WAIT before a dump.
     """
     seen = {each.hop for each in sampled}
     unseen = sorted(flows.keys() - seen, key=lambda hop: (-flows[hop].opened - flows[hop].ended, str(hop)))
@@ -204,9 +206,11 @@ def joined(sampled: tuple[HopSnapshot, ...], flows: dict[PeerHop, HopFlow]) -> t
         parts[gathered.get(hop, hop)].append(flow)
     exact = {hop: _sum(each) for hop, each in parts.items()}
     found = []
+    attributed = {each.hop for each in sampled if not each.is_unattributed}
     for each in sampled:
-        flow = HopFlow() if each.is_unattributed else exact.pop(each.hop, HopFlow())
-        found.append(replace(each, flow=flow))
+        is_theirs = not each.is_unattributed or (each.hop in exact and each.hop not in attributed)
+        flow = exact.pop(each.hop, HopFlow()) if is_theirs else HopFlow()
+        found.append(replace(each, flow=flow, is_unattributed=not is_theirs))
     return (*found, *(HopSnapshot(hop, flow, HopState()) for hop, flow in exact.items()))
 
 

@@ -28,6 +28,9 @@ ALL_BUT_FEW = 0.98
 _LEAST_SHARE = 0.01
 """Of the ports: a smaller one is said to be below it, and never rounded to none."""
 _FEWEST = 3
+_SHORTEST_STEP_S = 1e-3
+_MOST_UNSEEN, _FEW_PORTS = 1.5, 50
+"""A list of sockets and the events up to it are not of one moment: so much more may have been opened."""
 _PIECE_S = 4.0
 """Who closes first drifts for longer: shorter pieces of the judged span would show the noise of counts."""
 _FEWEST_PIECES = 2
@@ -142,7 +145,7 @@ def forecast(evidence: HopEvidence, host: HostState) -> Forecast:
         return Forecast(Outlook.EXHAUSTED, used, ports, *rates)
     if evidence.waits_in == "TIME_WAIT" and _is_reused(evidence.hop.peer, host.tw_reuse):
         return Forecast(Outlook.REUSED, used, ports, *rates)
-    path = _Path(used, held, taken_per_s, growth)
+    path = _Path(used, held, taken_per_s, growth, evidence.moments_s[-1] - evidence.listed_s[-1])
     end_in_s = path.reaches(ports) if settles_at >= ports else None
     if used >= ports / 2:
         return Forecast(Outlook.PAST_HALF, used, ports, *rates, end_in_s=end_in_s)
@@ -161,9 +164,20 @@ class _Path:
     """Those that are not in TIME_WAIT."""
     taken_per_s: float
     growth: Estimate
+    age_s: float
+    """How long ago `used` was counted."""
 
     def reaches(self, level: float) -> Estimate:
-        """Return in how many seconds `level` is reached, which this rate does.
+        """Return in how many seconds from now `level` is reached, which this rate does."""
+        found = self._reaches(level)
+        center, low, high = (
+            None if each is None else max(0.0, each - self.age_s)
+            for each in (found.center, found.low, found.high)
+        )
+        return Estimate(center or 0.0, low, high, found.n)
+
+    def _reaches(self, level: float) -> Estimate:
+        """Return the same from when the ports were counted.
 
         What is in TIME_WAIT now may all be freed at once, or none of it: the time lies between the two. What
         the growth says lies between them, unless it was of another rate.
@@ -254,18 +268,38 @@ def _growth(evidence: HopEvidence, chosen: Sequence[int], taken_per_s: float) ->
 
     The first snapshot of all has no other before it: there, what was closed here stands for the growth.
     """
-    pairs = [(at - 1, at) for at in chosen if at > 0]
-    if not pairs:
+    steps = _steps(evidence, chosen)
+    if not steps:
         return Estimate(taken_per_s, None, None, 1)
-    used = [state.ports_used for state in evidence.states]
-    lasted_s = math.fsum(evidence.durations_s[at] for _, at in pairs)
-    center = (used[pairs[-1][1]] - used[pairs[0][0]]) / max(lasted_s, 1e-3)
-    if len(pairs) < _FEWEST:
-        return Estimate(center, None, None, len(pairs))
-    rates = [(used[at] - used[before]) / max(evidence.durations_s[at], 1e-3) for before, at in pairs]
+    center = sum(more for more, _ in steps) / math.fsum(lasted_s for _, lasted_s in steps)
+    if len(steps) < _FEWEST:
+        return Estimate(center, None, None, len(steps))
+    rates = [more / lasted_s for more, lasted_s in steps]
     # The mean of what was seen, against the mean of as much that is still to come: twice the variance.
     spread = _t(len(rates) - 1) * statistics.stdev(rates) * math.sqrt(2 / len(rates))
     return Estimate(center, center - spread, center + spread, len(rates))
+
+
+def _steps(evidence: HopEvidence, chosen: Sequence[int]) -> list[tuple[int, float]]:
+    """Return by how many ports a hop grew from one list of its sockets to the next, and in how many seconds.
+
+    Sockets are not listed at each look. What appears at once, and more than was opened meanwhile, is no
+    growth: it was there, and a process of the scope is seen on the hop only now. The lists before lack it.
+    """
+    found: list[tuple[int, float]] = []
+    listed_s, opened = evidence.listed_s, 0
+    before = max(0, chosen[0] - 1)
+    for at in range(before + 1, len(listed_s)):
+        opened += evidence.flows[at].opened
+        if (lasted_s := listed_s[at] - listed_s[before]) < _SHORTEST_STEP_S:
+            continue
+        more = evidence.states[at].ports_used - evidence.states[before].ports_used
+        if more > _MOST_UNSEEN * opened + _FEW_PORTS:
+            found.clear()
+        else:
+            found.append((more, lasted_s))
+        before, opened = at, 0
+    return found
 
 
 def _t(degrees: int) -> float:

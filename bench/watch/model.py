@@ -220,3 +220,5 @@ class Snapshot:
     """What limits this snapshot, one sentence each: "the reader fell behind: sampled from here on"."""
     cost_s: float = 0.0
     """CPU time that this interval took the watcher."""
+    sockets_age_s: float = 0.0
+    """How old the states of the hops are at its end: sockets are not listed at each look."""

@@ -343,6 +343,18 @@ def test_what_events_tell_takes_the_place_of_what_was_sampled() -> None:
     )
 
 
+def test_what_waits_where_no_process_was_seen_belongs_to_those_who_open_there() -> None:
+    waiting = HopState(time_wait=9, ports_used=9)
+    sampled = (
+        HopSnapshot(OUT, HopFlow(9), waiting, is_unattributed=True),
+        HopSnapshot(IN, HopFlow(2), HopState(time_wait=2), is_unattributed=True),
+    )
+    assert joined(sampled, {OUT: HopFlow(4, closed_here=4)}) == (
+        HopSnapshot(OUT, HopFlow(4, closed_here=4), waiting),
+        HopSnapshot(IN, HopFlow(), HopState(time_wait=2), is_unattributed=True),
+    )
+
+
 def test_the_busiest_peers_keep_their_hops_and_the_rest_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.watch.exact.MOST_HOPS", 1)
     others = PeerHop(Direction.INCOMING, OTHER_PEERS, 80)

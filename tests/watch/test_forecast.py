@@ -10,7 +10,7 @@ import pytest
 
 from bench.watch import evidence
 from bench.watch.forecast import Forecast, Outlook, forecast, seconds
-from bench.watch.model import HopFlow, HostState, PeerHop, Snapshot
+from bench.watch.model import HopFlow, HopSnapshot, HopState, HostState, PeerHop, Snapshot
 from tests.watch import made_up
 from tests.watch.made_up import LOOPBACK, UPSTREAM, Row
 
@@ -223,3 +223,35 @@ def test_where_one_end_closes_but_for_mishaps_nothing_is_smoothed() -> None:
     assert found.taken_per_s == pytest.approx(990)
     assert found.half_in_s is not None
     assert found.half_in_s.low == found.half_in_s.high == pytest.approx(found.half_in_s.center)
+
+
+@pytest.mark.parametrize("ages_s", [(0, 0, 0, 0), (0, 1, 0, 1), (0, 0, 1, 2), (0, 1, 2, 3)])
+def test_sockets_that_were_listed_before_the_last_look_give_the_same_time(ages_s: tuple[int, ...]) -> None:
+    seen = made_up.watched(made_up.short(UPSTREAM, 1000, 4))
+    listed = [
+        dataclasses.replace(seen[at], hops=_with_state(seen[at], seen[at - age]), sockets_age_s=float(age))
+        for at, age in enumerate(ages_s)
+    ]
+    found = of(listed)
+    assert found.half_in_s is not None
+    assert found.half_in_s.center == pytest.approx(10.116, abs=0.01), (
+        "14,116 ports after 14.1 s, and 4 are over"
+    )
+
+
+def test_what_appears_at_once_was_there_before_and_is_no_growth() -> None:
+    seen = made_up.watched(made_up.short(UPSTREAM, 200, 8), step_s=1.0)
+    (hop,) = seen[0].hops
+    nothing = dataclasses.replace(seen[0], hops=(dataclasses.replace(hop, state=HopState()),))
+    before = [dataclasses.replace(each, hops=nothing.hops) for each in seen[:6]]
+    narrow = HostState(port_range=(32768, 37767))  # 5,000 ports
+    found = of([*before, *seen[6:]], narrow)
+    assert found.used == 1600
+    assert found.growth_per_s == pytest.approx(200)
+    assert found.half_in_s is not None
+    assert found.half_in_s.center == pytest.approx((2500 - 1600) / 200)
+
+
+def _with_state(snapshot: Snapshot, of_sockets: Snapshot) -> tuple[HopSnapshot, ...]:
+    (hop,), (listed,) = snapshot.hops, of_sockets.hops
+    return (dataclasses.replace(hop, state=listed.state),)
