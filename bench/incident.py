@@ -71,7 +71,7 @@ def present(entrants: Sequence[Entrant]) -> tuple[list[Entrant], list[str]]:
             run.check(entrant.plan(CLOSES[0], 1.0))
             here.append(entrant)
         except PlanError as error:
-            absent.append(str(error))
+            absent.append(str(error).removeprefix("subject.program: "))
     return here, list(dict.fromkeys(absent))
 
 

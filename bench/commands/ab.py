@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from bench.commands import print_run, printing
-from bench.commands.answering import Answers, worse
+from bench.commands.answering import Answers
 from bench.commands.lab_choice import choose_stage
 from bench.commands.options import (
     FilePath,
@@ -87,12 +87,13 @@ def ab_command(
         )
     elif quiet:
         printing.echo("\n".join(directories))
+        answers.print_unmet()
     else:
         answers.print()
         for name, paths in (("results", directories), ("picture", saved or ())):
             for path in paths:
                 printing.echo(f"{name}: {path}")
-    print_run.end(runs, unsaved, worse(claims.exit_code(runs), answers.exit_code))
+    print_run.end(runs, unsaved, answers.end_after(claims.exit_code(runs)))
 
 
 def _sides(specs: Sequence[str], given: dict[str, Any]) -> list[AbSide]:

@@ -61,6 +61,15 @@ class Answers:
         is_unmet = self._stopping.until is not None and not self._stopping.is_narrow
         return ExitCode.CANNOT_TELL if is_unmet and code is ExitCode.OK else code
 
+    def end_after(self, measured: ExitCode) -> ExitCode:
+        """Return how the command ends whose runs amount to `measured`.
+
+        Where all that is required holds, it does not matter that a busy machine left other figures open.
+        """
+        answered = self.exit_code
+        is_met = bool(self._judged) and answered is ExitCode.OK
+        return answered if is_met and measured is ExitCode.CANNOT_TELL else _worse(measured, answered)
+
     @property
     def ended(self) -> str | None:
         """Return why the trials ended before the last; None where they did not."""
@@ -79,8 +88,17 @@ class Answers:
             printing.echo(f"ended:   {when} the last trial; the interval is not as narrow as --until asks")
         printing.echo(report.format_verdicts(self._judged), nl=False)
 
+    def print_unmet(self) -> None:
+        """Print on stderr the verdicts on what does not hold, or cannot be told to."""
+        from bench.analysis.conditions import Verdict
+        from bench.report import comparison as report
 
-def worse(first: ExitCode, second: ExitCode) -> ExitCode:
+        unmet = [each for each in self._judged if each.verdict is not Verdict.PASSED]
+        if unmet:
+            printing.echo_error(report.format_verdicts(unmet).removesuffix("\n"))
+
+
+def _worse(first: ExitCode, second: ExitCode) -> ExitCode:
     """Return the graver of two ends: a failure, then that nothing can be told."""
     order = (ExitCode.FINDINGS, ExitCode.CANNOT_TELL)
     return next((code for code in order if code in (first, second)), ExitCode.OK)

@@ -20,6 +20,7 @@ from bench.commands.options import command, option
 from bench.commands.probed import ProbeSource, probe_option, with_probes
 from bench.errors import ExitCode, write_error
 from bench.plan.flags import Heading
+from bench.terminal import has_colours
 from nginx import check
 from nginx.assumptions import assumptions
 from nginx.baseline import Baseline
@@ -232,7 +233,7 @@ def _repair(inputs: Sequence[tuple[str, str | None]], by: JudgedBy) -> fix.Repai
 def _print_text(
     shown: check.CheckResult, whole: check.CheckResult, at_least: Severity, repair: fix.Repair | None
 ) -> None:
-    colorize = report.Colorizer(sys.stdout.isatty())
+    colorize = report.Colorizer(has_colours(sys.stdout))
     width = shutil.get_terminal_size((report.WIDTH, 24)).columns
     text = report.format_check(shown, at_least, colorize, width=width, repair=repair, whole=whole)
     printing.echo_coloured(text)

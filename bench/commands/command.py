@@ -14,6 +14,7 @@ from bench.plan.flags import Heading
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
+_PROGRAM = "subject.program: "
 _TYPED = "bench.typed"
 """Where the options of a command line are kept in click's context."""
 
@@ -90,7 +91,8 @@ class Command(click.Command):
             message = str(error)
             if any(message.startswith(f"{file}: ") for file in self._files(params)):
                 raise
-            named = typed_options.name_keys(message, self._named_keys(ctx, params))
+            # What is left of that key was not given: the command looks for a program by itself.
+            named = typed_options.name_keys(message, self._named_keys(ctx, params)).removeprefix(_PROGRAM)
             # Some have arguments of their own, which the new text holds.
             raise restated(error, named) if isinstance(error, PlanError) else type(error)(named) from error
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from bench.commands import printing
-from bench.commands.answering import KEY_ROWS, Answers, worse
+from bench.commands.answering import KEY_ROWS, Answers
 from bench.commands.run_output import build_output
 from bench.errors import ExitCode, ResultsError
 
@@ -80,12 +80,14 @@ def finish(
     elif quiet:
         if done.directory is not None:  # nothing is kept of a run that ended before its first trial
             printing.echo(done.directory)
+        if answers is not None:
+            answers.print_unmet()
     else:
         print_run(done, picture)
         if answers is not None and stopping is not None and (done.kind == "run" or stopping.looks):
             answers.print(KEY_ROWS if done.kind == "run" else ())
     code = search_text.exit_code(done) if done.objective else claims.exit_code([done])
-    end([done], unsaved, code if answers is None else worse(code, answers.exit_code))
+    end([done], unsaved, code if answers is None else answers.end_after(code))
 
 
 def attempt(write: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T | None, ResultsError | None]:

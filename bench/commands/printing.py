@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from bench.terminal import is_terminal
 from nginx.printable import printable, printable_line
 
 
@@ -29,7 +30,7 @@ def echo_json(value: Any) -> None:
 
 def echo_data(text: str) -> None:
     """Print what a program is to read, such as a patch: as it is, unless a person looks at it."""
-    click.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
+    click.echo(printable(text) if is_terminal(sys.stdout) else text, nl=False)
 
 
 def echo_coloured(text: str) -> None:

@@ -49,20 +49,23 @@ def tour_command(steps: tuple[str, ...], guess: bool, lab_name: str, output: Pat
     opened = lab.choose(lab_name)
     from bench.analysis import claims
     from bench.report import tour as report
+    from bench.runs import storage
     from bench.tour import article, reference, ruling
     from bench.tour import steps as tours
 
     names = [toml.chosen("steps", step, tours.NAMES) for step in steps] or list(tours.NAMES)
     started = datetime.now(UTC)
-    root = output / f"{started:%Y%m%dT%H%M%SZ}-tour"
+    root = storage.make_folder(output, started, "tour")
     taken, is_cut = _take(names, opened, root)
     told = ruling.rule(article.select(names), taken, reference.find(names))
     skipped = [each for each in told if each.step is None]
     printing.echo(f"{report.format_claims(skipped)}\n{report.format_end(told)}", nl=False)
     page = report.build_page(told, taken, started.isoformat(timespec="seconds"), guess=guess)
     _, unsaved = print_run.attempt(_save, page, root)
-    if root.is_dir():
-        printing.echo(f"results: {root}")
+    busy = [step.name for step in taken if step.run and claims.judge(step.run) is claims.RunVerdict.TOO_BUSY]
+    if busy:
+        printing.echo(f"void:    rates and times of {', '.join(busy)}: others used this machine meanwhile")
+    printing.echo(f"results: {root}")
     if unsaved is None:
         printing.echo(f"report: {root / 'tour.html'}")
     runs = [step.run for step in taken if step.run is not None]

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from bench.commands import printing
 from bench.errors import ExitCode
+from bench.terminal import has_colours, is_terminal
 
 if TYPE_CHECKING:
     from bench.watch.opening import Opened
@@ -140,13 +141,8 @@ def _view(
 
 def _can_view() -> bool:
     """Return whether a person looks at a terminal that can be drawn on."""
-    are_terminals = all(map(_is_terminal, (sys.stdin, sys.stdout, sys.stderr)))
+    are_terminals = all(map(is_terminal, (sys.stdin, sys.stdout, sys.stderr)))
     return are_terminals and os.environ.get("TERM", "dumb") != "dumb"
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a stream leads to a terminal; None stands for one that was closed (sys.stdout)."""
-    return stream is not None and stream.isatty()
 
 
 def _print_once(look: "Look | None", scope: str, as_json: bool) -> None:
@@ -157,18 +153,13 @@ def _print_once(look: "Look | None", scope: str, as_json: bool) -> None:
     if as_json:
         _print_json(look)
         return
-    printing.echo_coloured(text.format_look(look, scope, _bold if _has_colours() else str) + "\n")
+    printing.echo_coloured(text.format_look(look, scope, _bold if has_colours(sys.stdout) else str) + "\n")
 
 
 def _bold(line: str) -> str:
     import click
 
     return click.style(line, bold=True)
-
-
-def _has_colours() -> bool:
-    """Return whether the answer may be marked (no-color.org; TERM of dumb terminals)."""
-    return _is_terminal(sys.stdout) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _print_json(look: "Look") -> None:

@@ -18,7 +18,7 @@ from bench.analysis.validity import OtherShares, Pressure
 from bench.experiment.load_clients import LoadClients
 from bench.experiment.recorder import draw_seed, interleave
 from bench.experiment.trial_result import TrialTimes
-from bench.lab import Lab, split_address, sysctl
+from bench.lab import split_address
 from bench.load import job_rules
 from bench.load.job import LoadJob
 from bench.machine.affinity import available_cores
@@ -48,8 +48,6 @@ SEARCHED = TIMED | {"nginx_cpu_us_per_request"}
 _COUNTS = frozenset({"time_wait_nginx", "time_wait_backend", "errors"})
 _TESTS = 2
 """Ratios that are told of a location: of its rate and of nginx's CPU."""
-_WIDEST_RANGE = "1024 65535"
-"""So that the windows see nginx before connect() searches; the default range ends that within seconds."""
 _WARMUP_S = 0.5
 _TIMEOUT_S = 30.0
 
@@ -232,11 +230,10 @@ class _LoadTest:
 
     def _window(self, side: ConfigSide) -> LoadWindow | Rejection:
         inventory = build_inventory(self.models[side])
-        with open_testbed(inventory, self.program, self.settings, ChangeLog()) as testbed:
+        with open_testbed(inventory, self.program, self.settings, ChangeLog(), has_all_ports=True) as testbed:
             if isinstance(testbed, Rejection):
                 return testbed
             assert self.mended.request is not None
-            _widen_ports(testbed.lab)
             location = next(
                 each for each in inventory.locations if each.number == self.mended.location.number
             )
@@ -248,20 +245,13 @@ class _LoadTest:
             return _run_load(side, testbed, location, job)
 
 
-def _widen_ports(place: Lab) -> None:
-    """Let nginx take any port; on the machine's own loopback ports in TIME_WAIT are taken again anyway."""
-    if place.name == "namespaces":
-        place.hosts["proxy"].call(sysctl.write, sysctl.PORT_RANGE, _WIDEST_RANGE, "proxy")
-
-
 def _uses_half_of_ports(testbed: NginxTestbed, location: Location, time_wait: int | None) -> bool:
     """Return whether sockets in TIME_WAIT hold half of the ports toward a location's servers."""
     if time_wait is None:
         return False
-    low, high = sysctl.port_range(testbed.lab.hosts["proxy"].call(sysctl.read, sysctl.PORT_RANGE))
     by_peer = testbed.backends.addresses[location.number]
     destinations = {address for addresses in by_peer.values() for address in addresses}
-    return 2 * time_wait >= (high - low + 1) * len(destinations)
+    return 2 * time_wait >= testbed.ports * len(destinations)
 
 
 def _is_reached(testbed: NginxTestbed, location: Location, request: Request) -> bool:

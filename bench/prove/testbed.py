@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from bench import lab
 from bench.errors import LabError
 from bench.experiment import fd_limits
-from bench.lab import Lab, port_of
+from bench.lab import Lab, port_of, sysctl
 from bench.observe.host_observer import KernelView
 from bench.observe.time_wait import HostPorts, count_sockets
 from bench.prove.backend_kinds import BackendKind
@@ -35,6 +35,7 @@ from bench.subjects.launch import LaunchedProxy
 from bench.subjects.programs import Program
 from bench.subjects.subject import SPARE_FDS
 
+_ALL_PORTS = "1024 65535"
 _FILES_PER_REQUEST = 3  # a client's connection, one upstream, and one that is being closed
 _FILES_PER_LOCATION = 2  # a connection in its pool, and one that is being closed
 
@@ -84,6 +85,8 @@ class NginxTestbed:
     folder: Path
     is_confined: bool
     """Whether the kernel confines nginx to its folder and the ports of the lab."""
+    ports: int
+    """Those that nginx's host gives to connections of its own, towards each address of a backend."""
 
     def counts_of(self, number: int, counts: Mapping[str, BackendCounts] | None = None) -> BackendCounts:
         """Return what all backends of one location counted, by now or in these counts."""
@@ -161,12 +164,14 @@ def open_testbed(
     separate: Mapping[int, int] | None = None,
     shared: Mapping[int, int] | None = None,
     workers: int = 1,
+    has_all_ports: bool = False,
 ) -> Iterator[NginxTestbed | Rejection]:
     """Run a configuration under one nginx, or say why that nginx rejects it.
 
     `separate` says how many servers of a location (by number) get a backend each; else all share one.
     `shared` says which locations (by number) have their pool and its backend together: those of one group.
-    With several `workers` of nginx, the kernel spreads the clients over them.
+    With several `workers` of nginx, the kernel spreads the clients over them. `has_all_ports` widens the port
+    range of nginx's host, so that connect() does not begin to search while it is measured.
     RoleError where a backend or nginx does not start, LabError where the lab does not open.
     """
     separate = separate or {}
@@ -175,6 +180,7 @@ def open_testbed(
         opened = stack.enter_context(lab.open_lab(settings.lab))
         host = opened.hosts["proxy"]
         folder = create_scratch_folder(host)
+        ports = _prepare_ports(opened, has_all_ports)
         backends = start_backends(
             inventory,
             opened.hosts["backend"],
@@ -204,7 +210,19 @@ def open_testbed(
         kernels = {name: KernelView(opened.hosts[name]) for name in ("proxy", "backend")}
         for kernel in kernels.values():
             stack.callback(kernel.close)
-        yield NginxTestbed(opened, listeners, backends, running, kernels, folder, is_confined)
+        yield NginxTestbed(opened, listeners, backends, running, kernels, folder, is_confined, ports)
+
+
+def _prepare_ports(place: Lab, has_all_ports: bool) -> int:
+    """Return how many ports nginx's host has; give it all of them, where that changes no other host.
+
+    On the machine's own loopback ports in TIME_WAIT are taken again anyway.
+    """
+    host = place.hosts["proxy"]
+    if has_all_ports and place.name == "namespaces":
+        host.call(sysctl.write, sysctl.PORT_RANGE, _ALL_PORTS, host.name)
+    low, high = sysctl.port_range(host.call(sysctl.read, sysctl.PORT_RANGE))
+    return high - low + 1
 
 
 def _raise_fd_limit(inventory: Inventory, separate: Mapping[int, int], in_flight: int) -> None:

@@ -172,9 +172,9 @@ class LiveLine:
 
 
 @contextmanager
-def show_live(stream: TextIO, silent: bool = False) -> Iterator[LiveLine]:
+def show_live(stream: TextIO | None, silent: bool = False) -> Iterator[LiveLine]:
     """Show a run on `stream` while the block lasts, where it is a terminal; the line goes when it ends."""
-    if silent:
+    if silent or stream is None:
         yield LiveLine(lambda state, now_s: None)
         return
     if not stream.isatty():

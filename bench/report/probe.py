@@ -24,9 +24,9 @@ _ENDINGS = {
 
 
 @contextmanager
-def show_live(stream: TextIO) -> Iterator[Report]:
+def show_live(stream: TextIO | None) -> Iterator[Report]:
     """Show on `stream` what a probe waits for while the block lasts, where it is a terminal."""
-    if not stream.isatty():
+    if stream is None or not stream.isatty():
         yield tell_nobody
         return
     from rich.console import Console  # noqa: PLC0415

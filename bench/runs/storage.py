@@ -57,8 +57,13 @@ def create(
         objective=dict(objective or {}),
         machines=tuple(machines),
     )
+    return Writer(make_folder(root, begun, label or _label(run)), run)
+
+
+def make_folder(root: Path, begun: datetime, label: str) -> Path:
+    """Make a new folder under `root`, named after a moment (UTC) and `label`; WriteError where that fails."""
     try:
-        return Writer(_new_directory(root, f"{begun:%Y%m%dT%H%M%SZ}-{label or _label(run)}"), run)
+        return _new_directory(root, f"{begun:%Y%m%dT%H%M%SZ}-{label}")
     except OSError as error:
         raise write_error(root, error, "choose another folder with -o", "cannot be written to") from error
 

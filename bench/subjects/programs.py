@@ -103,12 +103,12 @@ def version(name: str, path: str) -> str:
             stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise PlanError(f"{path} cannot be run: {error}") from error
+        raise PlanError(f"subject.program: {path} cannot be run: {error}") from error
     match = re.search(known.version, done.stdout + done.stderr)
     if match is None:
         lines = (done.stdout + done.stderr).strip().splitlines()
         raise PlanError(
-            f"{path} does not say which {name} it is"
+            f"subject.program: {path} does not say which {name} it is"
             f" ({lines[-1] if lines else 'it prints nothing'}); name a {name} with --program"
         )
     return match[1]

@@ -79,9 +79,6 @@ class Unsupported(PlanError):
 class NotInstalled(Unsupported, MissingProgramError):
     """The program of a proxy is not installed here."""
 
-    def __str__(self) -> str:
-        return f"{self.name} {self.reason}; {self.remedy}"  # by name or by path: no one setting is at fault
-
 
 @dataclass(frozen=True, slots=True)
 class SupportedProtocols:

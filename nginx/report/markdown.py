@@ -53,7 +53,7 @@ def _title(result: CheckResult) -> str:
         return "No location that passes requests on"
     worst = [_worst(each) for each in result.locations]
     counts = [f"{worst.count(answer)} {answer}" for answer in ANSWERS if answer in worst]
-    worst_of = ", by the worst version" if len(result.versions) > 1 else ""
+    worst_of = ", by the worst version" if any(len(_answers(each)) > 1 for each in result.locations) else ""
     return (
         f"Upstream connections of {total} location{'s' if total != 1 else ''}{worst_of}: {', '.join(counts)}"
     )

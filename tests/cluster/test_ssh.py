@@ -221,7 +221,8 @@ def test_a_machine_whose_python_cannot_run_bench(
     assert line.startswith(f"bench: cluster: host-1 (127.0.0.1): its {python} cannot run bench (")
     assert f"{reason})" in line
     assert line.endswith(
-        "; install this version of bench there, with its extra `cluster`, or name another Python with python=/path"
+        "; install this version of bench there, with its extra `cluster`,"
+        " or name another Python with python=/path"
     )
 
 

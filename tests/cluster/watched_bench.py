@@ -19,7 +19,7 @@ class Told(live.LiveLine):
 
 
 @contextmanager
-def tell(stream: TextIO, silent: bool = False) -> Iterator[live.LiveLine]:
+def tell(stream: TextIO | None, silent: bool = False) -> Iterator[live.LiveLine]:
     """Tell the phases of a run instead of showing them."""
     yield Told(lambda state, now_s: None)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.analysis import conditions
 from bench.commands.answering import Answers
 from bench.errors import ExitCode
 from bench.experiment.stopping import Stopping, Until
@@ -37,3 +38,22 @@ def test_an_interval_that_is_too_wide_is_told_with_when_the_run_ended(
     said = f"ended:   {when} the last trial; the interval is not as narrow as --until asks\n"
     assert said in capsys.readouterr().out
     assert answers.exit_code is ExitCode.CANNOT_TELL
+
+
+@pytest.mark.parametrize(
+    ("required", "measured", "expected"),
+    [
+        ("abs:errors<1", ExitCode.CANNOT_TELL, ExitCode.OK),
+        ("abs:errors<1", ExitCode.OK, ExitCode.OK),
+        ("abs:errors<1", ExitCode.FINDINGS, ExitCode.FINDINGS),
+        ("abs:errors>1", ExitCode.CANNOT_TELL, ExitCode.FINDINGS),
+        (None, ExitCode.CANNOT_TELL, ExitCode.CANNOT_TELL),
+    ],
+)
+def test_what_is_required_decides_where_a_busy_machine_left_other_figures_open(
+    required: str | None, measured: ExitCode, expected: ExitCode
+) -> None:
+    rules = [] if required is None else [conditions.parse(required, "--require")]
+    trials = tuple(trial(number, "keepalive", KEEPALIVE, 1.0)[0] for number in range(1, 7))
+    run = replace(RUN, trials=trials)
+    assert Answers([run], Stopping(required=rules)).end_after(measured) is expected

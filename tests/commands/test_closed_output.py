@@ -73,3 +73,29 @@ def test_other_errors_are_left_alone() -> None:
     with pytest.raises(PermissionError), output_may_close():
         raise PermissionError
     assert not issubclass(OutputClosed, OSError), "click ends with 1 for those"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check nginx/conf/keepalive.conf",
+        "fix nginx/conf/keepalive.conf",
+        "fix nginx/conf/article.conf --diff",
+        "export results/reference --format csv",
+        "size --rate 20000 --latency 8ms",
+    ],
+)
+def test_a_command_without_any_output_stream_ends_as_with_one(command: str) -> None:
+    codes = []
+    for output in ("> /dev/null", ">&-"):
+        done = subprocess.run(
+            ["sh", "-c", f'"$@" {output}', "sh", *bench_process.ARGV, *command.split()],
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=bench_process.TIMEOUT_S,
+            cwd=ROOT,
+        )
+        assert "Traceback" not in done.stderr
+        codes.append(done.returncode)
+    assert codes[0] == codes[1]

@@ -41,11 +41,8 @@ def test_where_the_system_shows_no_other_work_nothing_is_judged(monkeypatch: pyt
 def test_a_window_is_mixed_from_half_of_the_ports_toward_all_servers(
     time_wait: int | None, servers: int, expected: bool
 ) -> None:
-    host = SimpleNamespace(call=lambda function, *values: "1001 2000")
     listed = [f"10.0.0.{number}:80" for number in range(servers)]
     addresses = {7: {"peer": listed, "other peer": listed[:1]}}
-    testbed: Any = SimpleNamespace(
-        lab=SimpleNamespace(hosts={"proxy": host}), backends=SimpleNamespace(addresses=addresses)
-    )
+    testbed: Any = SimpleNamespace(ports=1000, backends=SimpleNamespace(addresses=addresses))
     location: Any = SimpleNamespace(number=7)
     assert load_test._uses_half_of_ports(testbed, location, time_wait) is expected

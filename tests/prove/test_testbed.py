@@ -34,7 +34,7 @@ from tests.proving import model
 def test_files_are_created_below_the_root_only(path: str, files: list[str], tmp_path: Path) -> None:
     (tmp_path / ROOT).mkdir()
     unused = cast(Any, None)
-    testbed = NginxTestbed(unused, unused, unused, unused, unused, tmp_path, is_confined=False)
+    testbed = NginxTestbed(unused, unused, unused, unused, unused, tmp_path, is_confined=False, ports=1)
     testbed.create_files(path)
     found = sorted(
         str(each.relative_to(tmp_path / ROOT)) for each in (tmp_path / ROOT).rglob("*") if each.is_file()

@@ -16,6 +16,9 @@ from bench.report.text_table import format_number
 from bench.runs.record import Run
 
 _NOTHING = "No trial was finished"
+_HALF = 0.5
+_WORTH_TELLING = 0.1
+"""Share of the ports in use, from which on somebody may have expected the cliff."""
 _TOO_BUSY = "this machine was too busy for rates and times; connections and CPU per request stand"
 
 
@@ -258,6 +261,11 @@ def _summarize_side(side: Side) -> Iterator[str]:
         moment = _format_moment(compute_median(side, "ports.half_range_passed_s"))
         ports = f"half of its {_count_ports(side)} ports were in use{moment}"
         yield f"{ports}, but most can be taken again (tcp_tw_reuse)"
+    elif (used := _used_below_half(side)) is not None:
+        yield (
+            f"it used {units.count(used)} of its {_count_ports(side)} ports, less than half, so that no cliff"
+            " shows; with a longer --duration or fewer --ports it would"
+        )
     if (spent := exhaustion.find(side)) is not None:
         yield f"it had {format_end(spent)}"
     unsteady = sum(claims.is_unsteady(trial) for trial in side.counted)
@@ -266,6 +274,15 @@ def _summarize_side(side: Side) -> Iterator[str]:
     if rate.standing is Standing.VOID:
         what = "nothing of it counts" if opened is None else "its rates and times are void"
         yield f"{side.name}: {what}, since {claims.explain(side.trials)}"
+
+
+def _used_below_half(side: Side) -> float | None:
+    """Return how many ports short connections took up that are on the way to the cliff; None of others."""
+    used, waiting = compute_median(side, "ports.used_peak"), compute_median(side, "time_wait.proxy.peak")
+    if side.mode != "short" or not used or not waiting or any(trial.ports.reuses for trial in side.trials):
+        return None
+    share = used / max(1, *(trial.ports.tuples for trial in side.trials))
+    return used if waiting > used / 2 and _WORTH_TELLING <= share < _HALF else None
 
 
 def _summarize_lost(side: Side) -> Iterator[str]:

@@ -34,7 +34,7 @@ _COMMANDS = (
     (
         "run, ab, scenario run, sweep, incident, tour",
         ExitCode.CANNOT_TELL,
-        "other programs used the machine, and a mode has no trial without that",
+        "other programs used the machine, and a mode has no trial without; 0 where all of `--require` hold",
         "end what else runs, or repeat it on a quiet machine; counts and CPU per request may be read",
     ),
     (

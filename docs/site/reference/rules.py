@@ -41,7 +41,8 @@ def _parts(rule: Rule) -> Iterator[str]:
         text = "\n\n".join(lines)
         if is_config:
             block = "\n".join(line.removeprefix("    ") for line in text.split("\n"))
-            yield f"\n```nginx\n{block}\n```\n"
+            language = "text" if "{{" in block else "nginx"  # a template is no configuration yet
+            yield f"\n```{language}\n{block}\n```\n"
         else:
             yield f"\n{_format_text(text)}\n"
 

@@ -243,3 +243,22 @@ def test_reading_and_telling_needs_no_heavy_library() -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("mode", "story", "is_said"),
+    [
+        ("short", Story(rate=1_100.0), True),
+        ("short", Story(rate=100.0), False),
+        ("short", Story(rate=10_100.0, cliff=True), False),
+        ("short", Story(rate=1_100.0, holder="backend"), False),
+        ("keepalive", KEEPALIVE, False),
+    ],
+    ids=["on the way", "far from it", "cliff", "backend closes", "keepalive"],
+)
+def test_that_no_cliff_shows_is_told_where_somebody_may_have_expected_it(
+    tmp_path: Path, mode: str, story: Story, is_said: bool
+) -> None:
+    said = finding.summarize(read.read(write(tmp_path, {mode: story}, trials=1)))
+    sentence = r"It used 7,\d{3} of its 28,232 ports, less than half, so that no cliff shows;"
+    assert bool(re.search(sentence, said)) is is_said, said
