@@ -20,7 +20,6 @@ from bench.commands.options import command, option
 from bench.commands.probed import ProbeSource, probe_option, with_probes
 from bench.errors import ExitCode, write_error
 from bench.plan.flags import Heading
-from bench.terminal import has_colours
 from nginx import check
 from nginx.assumptions import assumptions
 from nginx.baseline import Baseline
@@ -210,8 +209,9 @@ def _write_baseline(found: check.CheckResult, path: Path) -> None:
 def _accept(found: check.CheckResult, path: Path) -> None:
     stale = Baseline.read(path).accept(found)
     if stale:
-        remedy = "write it anew, once what is new is mended: it accepts all that is there then"
-        printing.echo_error(f"bench: {path}: {stale} accepted before, and not there any more; {remedy}")
+        remedy = "if it was written for these versions, write it again, once what is new is mended"
+        gone = f"{stale} accepted before, and not found for nginx {', '.join(found.versions)}"
+        printing.echo_error(f"bench: {path}: {gone}; {remedy}")
 
 
 def _repair(inputs: Sequence[tuple[str, str | None]], by: JudgedBy) -> fix.Repair:
@@ -233,7 +233,7 @@ def _repair(inputs: Sequence[tuple[str, str | None]], by: JudgedBy) -> fix.Repai
 def _print_text(
     shown: check.CheckResult, whole: check.CheckResult, at_least: Severity, repair: fix.Repair | None
 ) -> None:
-    colorize = report.Colorizer(has_colours(sys.stdout))
+    colorize = report.Colorizer(printing.has_colours(sys.stdout))
     width = shutil.get_terminal_size((report.WIDTH, 24)).columns
     text = report.format_check(shown, at_least, colorize, width=width, repair=repair, whole=whole)
     printing.echo_coloured(text)

@@ -3,13 +3,13 @@
 Names, warnings and lines of configurations come from files that others wrote.
 """
 
+import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import click
 import msgspec
 
-from bench.terminal import is_terminal
 from nginx.printable import printable, printable_line
 
 
@@ -31,6 +31,16 @@ def echo_json(value: Any) -> None:
 def echo_data(text: str) -> None:
     """Print what a program is to read, such as a patch: as it is, unless a person looks at it."""
     click.echo(printable(text) if is_terminal(sys.stdout) else text, nl=False)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream leads to a terminal; None stands for one that was closed (sys.stdout)."""
+    return stream is not None and stream.isatty()
+
+
+def has_colours(stream: TextIO | None) -> bool:
+    """Return whether what goes to a stream may be marked (no-color.org; TERM of dumb terminals)."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def echo_coloured(text: str) -> None:

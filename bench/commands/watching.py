@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from bench.commands import printing
 from bench.errors import ExitCode
-from bench.terminal import has_colours, is_terminal
 
 if TYPE_CHECKING:
     from bench.watch.opening import Opened
@@ -141,7 +140,7 @@ def _view(
 
 def _can_view() -> bool:
     """Return whether a person looks at a terminal that can be drawn on."""
-    are_terminals = all(map(is_terminal, (sys.stdin, sys.stdout, sys.stderr)))
+    are_terminals = all(map(printing.is_terminal, (sys.stdin, sys.stdout, sys.stderr)))
     return are_terminals and os.environ.get("TERM", "dumb") != "dumb"
 
 
@@ -153,7 +152,9 @@ def _print_once(look: "Look | None", scope: str, as_json: bool) -> None:
     if as_json:
         _print_json(look)
         return
-    printing.echo_coloured(text.format_look(look, scope, _bold if has_colours(sys.stdout) else str) + "\n")
+    printing.echo_coloured(
+        text.format_look(look, scope, _bold if printing.has_colours(sys.stdout) else str) + "\n"
+    )
 
 
 def _bold(line: str) -> str:

@@ -125,9 +125,10 @@ class _Report:
 
     def _edit(self, edit: Iterable[Hunk], file: str) -> Iterator[str]:
         """Yield the lines of one edit, each with a sign, as in a diff."""
-        label = "edit"
+        label, edit = "edit", tuple(edit)
+        is_here = all(hunk.file == file for hunk in edit)
         for hunk in edit:
-            where = hunk.where if hunk.file == file else f"{hunk.file}, {hunk.where}"
+            where = hunk.where if is_here else f"{hunk.file}, {hunk.where}"
             yield f"      {label:<5}{printable_line(where)}:"
             for sign, lines, code in (("-", hunk.removed, "31"), ("+", hunk.added, "32")):
                 for line in lines:

@@ -206,7 +206,7 @@ def test_a_baseline_says_what_is_not_there_any_more(accepted: Path) -> None:
     (accepted.parent / "nginx.conf").write_text(TEXT)
     done = check_with(accepted)
     assert done.exit_code == 0
-    assert "accepted before, and not there any more" in done.stderr
+    assert "accepted before, and not found for nginx" in done.stderr
 
 
 def test_a_baseline_does_not_depend_on_where_it_is_called_from(

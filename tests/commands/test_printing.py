@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from bench.terminal import has_colours, is_terminal
+from bench.commands.printing import has_colours, is_terminal
 
 
 class Terminal(io.StringIO):
