@@ -55,12 +55,15 @@ def test_all_keys_and_flags_of_a_plan_are_there() -> None:
     assert [flag.name for flag in FLAGS if f"`{flag.name}`" not in page] == []
 
 
+LANGUAGES = ("nginx", "text")  # a template is no configuration yet
+
+
 def test_all_rules_have_their_examples() -> None:
     page = PAGES["reference/rules.md"]
     sections = {part.split(" ", 1)[0]: part for part in page.split("\n## ")[1:]}
     assert set(sections) == set(CATALOGUE)
     for rule in CATALOGUE.values():
-        blocks = [each.text for each in markdown.find_blocks(sections[rule.id]) if each.language == "nginx"]
+        blocks = [each.text for each in markdown.find_blocks(sections[rule.id]) if each.language in LANGUAGES]
         assert len(blocks) == (2 if rule.bad.strip() else 0), rule.id
         assert ("Proven by nginx" in sections[rule.id]) is not bool(rule.unproven), rule.id
 

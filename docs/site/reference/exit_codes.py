@@ -1,4 +1,4 @@
-"""The page about exit codes, from the help of `bench` and the errors that end with each."""
+"""The page about exit codes, from the help of `bench`, and when each command ends with which."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import re
 
 import click
 
-from bench import errors
 from bench.cli import bench
-from bench.errors import BenchError, ExitCode
+from bench.errors import ExitCode
 from docs.site import markdown
 
 _HEAD = """\
@@ -126,12 +125,12 @@ _COMMANDS = (
 _ANY = (
     (
         ExitCode.MISUSE,
-        "an option, a plan, a RUN or a file makes no sense, or a path cannot be written",
+        "an option, a plan, a RUN or a file makes no sense, or a folder to write into is missing",
         "correct what the line names",
     ),
     (
         ExitCode.ENVIRONMENT,
-        "a program, a right, memory, disk or a port is missing, or a process of the trial ended",
+        "a program, a right (to write, too), memory, disk or a port is missing, or a process of a trial ended",
         "do what the line says; `bench doctor` shows what this machine can do",
     ),
     (ExitCode.INTERRUPTED, "Ctrl-C", "finished trials are kept; `bench show RUN` prints them"),
@@ -148,8 +147,8 @@ def build() -> str:
     stated = {int(code): text for code, text in _LINE.findall(bench.epilog or "")}
     if set(stated) != set(ExitCode):
         raise LookupError(f"the help of bench states {sorted(stated)}, ExitCode has {sorted(ExitCode)}")
-    rows = [(str(int(code)), f"`{code.name}`", stated[code], _format_errors(code)) for code in ExitCode]
-    page = _HEAD + markdown.format_table(("code", "name", "meaning", "errors"), rows)
+    rows = [(str(int(code)), f"`{code.name}`", stated[code]) for code in ExitCode]
+    page = _HEAD + markdown.format_table(("code", "name", "meaning"), rows)
     return page + _BY_COMMAND + _format_commands() + _AFTER
 
 
@@ -164,12 +163,3 @@ def _format_commands() -> str:
     ]
     others = [("any", str(int(code)), when, remedy) for code, when, remedy in _ANY]
     return markdown.format_table(("command", "code", "when", "what to do"), rows + others)
-
-
-def _format_errors(code: ExitCode) -> str:
-    kinds = [
-        each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, BenchError)
-    ]
-    return ", ".join(
-        f"`{kind.__name__}`" for kind in kinds if kind.exit_code is code and kind is not BenchError
-    )
