@@ -130,7 +130,7 @@ _ANY = (
     ),
     (
         ExitCode.ENVIRONMENT,
-        "a program, a right (to write, too), memory, disk or a port is missing, or a process of a trial ended",
+        "a program, a right, memory, disk or a port is missing, or a process of a trial ended",
         "do what the line says; `bench doctor` shows what this machine can do",
     ),
     (ExitCode.INTERRUPTED, "Ctrl-C", "finished trials are kept; `bench show RUN` prints them"),
