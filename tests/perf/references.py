@@ -23,7 +23,7 @@ _CLUSTER_START_S = 60
 _LIMIT = "scenario run push --variant websocket-picows --set subscribers=1000 --set find_limit=true --subject"
 
 COMMANDS = {
-    "reference": "run",
+    "reference": "run --duration 8s",
     "reference-incident": "incident --trials 6",
     "reference-sweep": (
         "sweep --vary rate=50,100,200 --vary pool-idle=0,1,2,4,6,8,12,16 --trials 1 --arrivals poisson"
