@@ -89,7 +89,8 @@ def _git() -> dict[str, Any]:
     commit = _output(["git", "-C", str(root), "rev-parse", "HEAD"])
     # Without optional locks it only looks: it would write its index anew, which a full disk cuts off.
     status = ["git", "--no-optional-locks", "-C", str(root), "status", "--porcelain", "--untracked-files=no"]
-    changes = _output(status)
+    # Runs that were made before are no change of what measures.
+    changes = _output([*status, "--", ".", ":!results"])
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 
