@@ -86,7 +86,7 @@ def test_what_a_probe_measures_is_enough(name: str, tmp_path: Path) -> None:
     with dying_server(IDLE_S, window_s=0.4) as server:
         found = probe(parse_target(server.address), ProbeSettings(max_s=20), None, tell_nobody)
         assert found.idle is not None
-        assert found.idle.low_s > IDLE_S
+        assert min(found.idle.seen_s) > IDLE_S  # on a busy machine they spread, and what is advised is less
     with dying_server(IDLE_S, CLIENTS) as server:
         host, _, port = server.address.rpartition(":")
         lines = advised(name, replace(found, host=host, port=int(port)))
