@@ -301,11 +301,13 @@ def _seen(snapshots: Sequence[Snapshot], groups: Sequence[HopGroup]) -> Seen:
     sources = {flow.source for snapshot in snapshots for flow in snapshot.requests}
     requests = _requests_seen(snapshots)
     is_exact = all(snapshot.source is Source.EXACT for snapshot in snapshots)
+    # The groups may be of the last seconds only.
+    hops = [each for snapshot in snapshots for each in snapshot.hops if not each.is_unattributed]
     return Seen(
         seconds,
         Source.EXACT if is_exact else Source.SAMPLED,
         sum(len(each.hops) for each in groups),
-        sum(each.total.opened for each in groups) / seconds,
+        sum(each.flow.opened for each in hops) / seconds,
         sum(each.established[-1] for each in groups),
         requests / seconds if sources else None,
         is_silent=not requests and not any(map(_carries, snapshots)),

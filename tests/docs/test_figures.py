@@ -37,13 +37,13 @@ def test_each_constant_is_in_use(text: str) -> None:
 @pytest.mark.parametrize(
     ("mark", "figure"),
     [
-        ("reference:short:ports.rate_before", "5,727"),
-        ("reference:short:ports.rate_before:min as 1", "4,641.6"),
-        ("reference:short:ports.rate_after as 2 digits", "250"),
+        ("reference:short:ports.rate_before", "5,775"),
+        ("reference:short:ports.rate_before:min as 1", "5,610.7"),
+        ("reference:short:ports.rate_after as 2 digits", "280"),
         ("reference:short:ports.rate_before:count", "6"),
-        ("reference:keepalive:latency_ms.p99", "5.58"),
-        ("reference:keepalive:latency_ms.p99 * 1000", "5,580"),
-        ("reference:keepalive:requests_per_s / reference:short:ports.rate_before as 2", "3.73"),
+        ("reference:keepalive:latency_ms.p99", "5.12"),
+        ("reference:keepalive:latency_ms.p99 * 1000", "5,125"),
+        ("reference:keepalive:requests_per_s / reference:short:ports.rate_before as 2", "3.84"),
         ("reference:short:upstream.connections_opened - reference:keepalive:load.connections as 0", None),
         ("reference-push:sse@nginx:times_ms.delay.p50 as 1", "9.7"),
         ("reference-push:sse@nginx:figures.lost:sum", "0"),
@@ -122,7 +122,7 @@ def test_http2_and_tls_are_not_said_to_be_what_their_tables_do_not_show() -> Non
 
 def test_marks_are_rewritten_in_place() -> None:
     page = "Rate <!-- figure reference:short:ports.rate_before -->1<!-- /figure -->/s.\n"
-    assert figures.update(page) == page.replace(">1<", ">5,727<")
+    assert figures.update(page) == page.replace(">1<", ">5,775<")
     part = "<!-- settings push -->\nold\n<!-- /settings -->\n"
     assert figures.update(part) == part.replace("old", f"\n{figures.format_part('settings', 'push')}")
     output = "<!-- output bench --version -->\n```\nold\n```\n<!-- /output -->\n"
@@ -133,7 +133,7 @@ def test_marks_are_rewritten_in_place() -> None:
     ("text", "typed"),
     [
         ("It took 1.8 s and 25 % of 28,232.", ["1.8 s", "25 %", "28,232"]),
-        ("It took <!-- figure reference:short:ports.rate_before -->5,727<!-- /figure -->.", []),
+        ("It took <!-- figure reference:short:ports.rate_before -->5,775<!-- /figure -->.", []),
         ("Each of the 3 roles has 12 sockets.", ["12"]),
         ("For 60 s, and for 160 s.", ["160 s"]),
         ("nginx 1.29.7, HTTP/1.1, TLS 1.2 and 1.3, Python 3.11, RFC 9112, section 9.3, a 502 and 504s", []),

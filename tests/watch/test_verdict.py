@@ -1064,3 +1064,9 @@ def test_sockets_in_fin_wait2_are_not_said_to_be_left_in_time_wait() -> None:
     host = HostState(time_wait=1000).with_dump(1000, {80: (0, 5)})
     assert (host.time_wait, host.fin_wait2, host.syn_backlogs) == (0, 1000, {80: (0, 5)})
     assert judge(made_up.watched([Row((made_up.hop(UPSTREAM, fin_wait=1000),), host=host)] * 3)).notes == ()
+
+
+def test_the_rate_that_was_seen_is_that_of_the_whole_watch() -> None:
+    found = verdict(made_up.short(UPSTREAM, 200, 120))
+    assert found.seen.opened_per_s == pytest.approx(200)
+    assert "200 connections/s opened or accepted. Judged by the last 30 s." in found.seen.sentence()
