@@ -91,11 +91,10 @@ class Answers:
     def print_unmet(self) -> None:
         """Print on stderr the verdicts on what does not hold, or cannot be told to."""
         from bench.analysis.conditions import Verdict
-        from bench.report import comparison as report
 
-        unmet = [each for each in self._judged if each.verdict is not Verdict.PASSED]
-        if unmet:
-            printing.echo_error(report.format_verdicts(unmet).removesuffix("\n"))
+        for each in self._judged:
+            if each.verdict is not Verdict.PASSED:
+                printing.echo_error(each)
 
 
 def _worse(first: ExitCode, second: ExitCode) -> ExitCode:

@@ -93,8 +93,7 @@ def _take(names: Sequence[str], lab_name: str, root: Path) -> "tuple[list[Step],
 
 
 def _save(page: "Page", root: Path) -> None:
-    """Write the page into the folder of the tour, which no step may have made."""
-    from bench.report import html, saving
+    """Write the page into the folder of the tour."""
+    from bench.report import html
 
-    saving.make_folder(root)
     html.save(page, root / "tour.html")

@@ -56,7 +56,16 @@ ORDER = {
 READERS = {
     "In production": ("how-to/diagnose-time-wait", "how-to/find-an-idle-timeout"),
     "In CI": ("how-to/gate-a-change-in-ci", "how-to/accept-a-finding"),
-    "Before a change": tuple(f"how-to/{name}" for name in ORDER["how-to"][4:-1]),
+    "Before a change": (
+        "how-to/check-and-repair-a-configuration",
+        "how-to/upgrade-nginx-across-1.29.7",
+        "how-to/choose-the-pool-size",
+        "how-to/compare-two-proxies-or-versions",
+        "how-to/measure-with-your-own-traffic",
+        "how-to/read-a-result",
+        "how-to/run-on-several-machines",
+        "how-to/run-on-kubernetes-or-slurm",
+    ),
     "In a class": ("how-to/teach-it-in-twenty-minutes", "concepts/on-one-page", "concepts/questions"),
     "To contribute": tuple(f"development/{name}" for name in ORDER["development"]),
 }

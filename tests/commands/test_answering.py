@@ -57,3 +57,12 @@ def test_what_is_required_decides_where_a_busy_machine_left_other_figures_open(
     trials = tuple(trial(number, "keepalive", KEEPALIVE, 1.0)[0] for number in range(1, 7))
     run = replace(RUN, trials=trials)
     assert Answers([run], Stopping(required=rules)).end_after(measured) is expected
+
+
+def test_quietly_only_what_does_not_hold_is_said_each_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    rules = [conditions.parse(text, "--require") for text in ("abs:errors<1", "abs:errors>1", "abs:errors>2")]
+    trials = tuple(trial(number, "keepalive", KEEPALIVE, 1.0)[0] for number in range(1, 7))
+    Answers([replace(RUN, trials=trials)], Stopping(required=rules)).print_unmet()
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert [line.split(":")[0] for line in shown.err.splitlines()] == ["failed", "failed"]

@@ -16,8 +16,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.errors import BenchError
-
 RESULTS = Path("results")
 _CLUSTER_START_S = 60
 _LIMIT = "scenario run push --variant websocket-picows --set subscribers=1000 --set find_limit=true --subject"
@@ -73,7 +71,7 @@ COMMANDS = {
         " --set duration_s=3"
     ),
     "reference-migration": "scenario run migration --set tokens=200 --set watch_s=6",
-    "reference-migration-ten": ("scenario run migration --variant quic-probe --subject direct --trials 10"),
+    "reference-migration-ten": "scenario run migration --variant quic-probe --subject direct --trials 10",
     "reference-migration-ten-proxies": (
         "scenario run migration --variant quic-probe --subject envoy --subject caddy --trials 10"
     ),
@@ -129,7 +127,7 @@ def _cluster(folder: Path) -> Iterator[list[str]]:
     try:
         # Its first line comes when it is ready, or not at all.
         if not up.stdout.readline() or not contact.exists():
-            raise BenchError("no cluster on this machine")
+            sys.exit("no cluster on this machine")
         yield ["--scheduler", str(contact)]
     finally:
         up.terminate()

@@ -33,9 +33,8 @@ def compute_figures(result: TrialResult, settings: PushSettings) -> Figures:
         "delivered_per_s": delivered / result.window_s,
     }
     times_us: dict[str, Mapping[int, int]] = {}
-    if (
-        not settings.find_limit
-    ):  # over a rising rate, the step that was too much among it, a delay means nothing
+    # Over a rising rate, which ends with the step that was too much, a delay means nothing.
+    if not settings.find_limit:
         times_us["delay"] = merge_histograms(done["delay_us"] for done in clients)
     if settings.browser:
         page = _read_page(result.done[-1]["received"], published, result)
